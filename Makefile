@@ -1,0 +1,57 @@
+# `make book` and `make test` do all of their own set-up; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book serve test bench labs lint url clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PORT ?= 8000
+JOBS ?= 2
+LABS ?=
+SITE := _build/html/index.html
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Once, and again when the requirements change.
+$(STAMP): requirements.txt pyproject.toml scripts/make_venv.sh
+	@scripts/make_venv.sh $(VENV)
+	@touch $@
+
+book: $(STAMP)  ## build the book from nothing and say where it is
+	@rm -rf _build
+	$(BIN)/memlib ledger --page book/ledger.md --map book/theorem-map.md
+	$(BIN)/jupyter-book build -W -n --keep-going --all .
+	@echo "The book is built: file://$(CURDIR)/$(SITE)  (make serve serves it)"
+
+serve:  ## serve the built book on http://127.0.0.1:8000
+	@test -e $(SITE) || $(MAKE) book
+	@echo "http://127.0.0.1:$(PORT)  (Ctrl+C stops)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+test: book  ## build the book, then test memlib, the claims, the labs and the site
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+		--nbval --nbval-current-env --nbval-cell-timeout=600 \
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg \
+		--durations=10 tests notebooks
+
+bench: $(STAMP)  ## measure the performance claims, as ratios within one run
+	$(BIN)/python scripts/bench.py
+
+labs: $(STAMP)  ## run the labs again and store their outputs (LABS=notebooks/… for some)
+	$(BIN)/python scripts/run_labs.py $(LABS)
+
+lint: $(STAMP)  ## ruff, mypy, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+url: $(STAMP)  ## change the repository's address everywhere: make url URL=https://github.com/you/yours
+	$(BIN)/python scripts/set_repository.py $(URL)
+
+clean:  ## remove what make made, except .venv
+	rm -rf _build build dist *.egg-info book/ledger.md book/theorem-map.md
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,91 @@
+"""Lets a page show a claim's statement and verdict as the ledger has them.
+
+- ``{claim}`orders/thm-4.3` `` links to the claim's entry and shows its verdict.
+- ``{asprinted} orders/thm-4.3`` is a box with the statement and the assumptions as printed, the
+  verdict and the link; its content, if any, follows the statement.
+
+Both read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree. An unknown id is a
+warning, and so fails the build.
+"""
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from memlib.theory import CLAIMS
+from memlib.theory.claims import Claim
+from memlib.theory.ledger import anchor, badge
+
+LOGGER = logging.getLogger(__name__)
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def entry_link(claim: Claim, docname: str, text: str) -> addnodes.pending_xref:
+    """Returns a link to the claim's entry in the ledger."""
+    return addnodes.pending_xref(
+        "",
+        nodes.inline("", text),
+        refdomain="std",
+        reftype="ref",
+        reftarget=anchor(claim.id),
+        refexplicit=True,
+        refwarn=True,
+        refdoc=docname,
+    )
+
+
+def verdict_badge(claim: Claim) -> nodes.inline:
+    """Returns the verdict, as the ledger shows it."""
+    text = badge(claim.verdict)
+    return nodes.inline("", text, classes=["verdict", f"verdict-{claim.verdict}"])
+
+
+class ClaimRole(SphinxRole):
+    """The role ``{claim}`ID` ``."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Returns the link and the verdict."""
+        claim = BY_ID.get(self.text)
+        if claim is None:
+            LOGGER.warning("no claim %r", self.text, location=self.get_location())
+            return [nodes.literal("", self.text)], []
+        link = entry_link(claim, self.env.docname, claim.id)
+        return [link, nodes.Text(" "), verdict_badge(claim)], []
+
+
+class AsPrinted(SphinxDirective):
+    """The directive ``{asprinted} ID``."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the box."""
+        claim = BY_ID.get(self.arguments[0])
+        if claim is None:
+            LOGGER.warning("no claim %r", self.arguments[0], location=self.get_location())
+            return []
+        title, messages = self.state.inline_text(f"As printed: {claim.title}", self.lineno)
+        source = "" if claim.paper == "book" else f" {{cite:p}}`{claim.paper}`"
+        assumed = (
+            ["Assumptions: " + "; ".join(claim.assumptions) + "."] if claim.assumptions else []
+        )
+        text = "\n\n".join([f"{claim.location}{source}", claim.printed.strip(), *assumed])
+        box = nodes.admonition(classes=["admonition", "as-printed"])
+        box += [nodes.title("", "", *title), *messages]
+        where = self.get_source_info()[0]
+        for lines in (StringList(text.split("\n"), where), self.content):
+            self.state.nested_parse(lines, self.content_offset, box)
+        link = entry_link(claim, self.env.docname, f"{claim.id}: the evidence")
+        box += nodes.paragraph("", "", verdict_badge(claim), nodes.Text(" \N{MIDDLE DOT} "), link)
+        return [box]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers the role and the directive."""
+    app.add_role("claim", ClaimRole())
+    app.add_directive("asprinted", AsPrinted)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,51 @@
+"""memlib: measure what a neural network memorized, one row per sample and one column per score.
+
+Submodules load on first use, so that ``import memlib`` costs next to nothing:
+
+Example:
+    >>> import memlib
+    >>> dataset = memlib.data.load("fmnist-mini")
+    >>> len(dataset), dataset.num_classes
+    (5000, 10)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memlib.runtime import device, scale
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "device", "scale"]
+
+_SUBMODULES = frozenset(
+    {
+        "cli",
+        "data",
+        "datasets",
+        "dynamics",
+        "ensemble",
+        "errors",
+        "models",
+        "notebook",
+        "plotting",
+        "results",
+        "runs",
+        "runtime",
+        "stability",
+        "theory",
+        "training",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"memlib.{name}")
+    if name in {"device", "scale"}:
+        return getattr(importlib.import_module("memlib.runtime"), name)
+    raise AttributeError(f"module 'memlib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

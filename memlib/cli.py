@@ -1,0 +1,307 @@
+"""The command line: `memlib data`, `score`, `memorization`, `results` and `ledger`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memlib.errors import CorruptResult, ForeignResult, InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from memlib.data import Dataset
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measure what a neural network memorized: one row per sample, one column per score, "
+    "higher = more memorized or harder.",
+)
+
+
+class Network(StrEnum):
+    """The networks that the commands train."""
+
+    mlp = "mlp"
+    small_cnn = "small-cnn"
+    resnet18 = "resnet18"
+
+
+class Track(StrEnum):
+    """Which pass of an epoch the scores are taken from."""
+
+    train = "train"
+    eval = "eval"
+
+
+DataName = Annotated[str, typer.Option("--data", help="Data set; `memlib data` lists them.")]
+Root = Annotated[Path | None, typer.Option(help="Folder that holds the data set.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Out = Annotated[Path | None, typer.Option(help="File to write; without it, a summary is printed.")]
+Resume = Annotated[
+    bool, typer.Option(help="Go on from what an earlier call left at --out, or start anew.")
+]
+Progress = Annotated[
+    bool | None, typer.Option(help="Show a progress bar; the default is: on a terminal.")
+]
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Turn the errors that a user can mend into one line and exit status 2."""
+    try:
+        yield
+    except (InvalidInput, CorruptResult, ForeignResult) as error:
+        typer.echo(f"memlib: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _start_anew(out: Path | None, leftovers: str, resume: bool) -> Path | None:
+    """Return the path of unfinished work beside `out`; without `resume`, remove both first."""
+    if out is None:
+        return None
+    unfinished = Path(f"{out}{leftovers}")
+    if not resume:
+        out.unlink(missing_ok=True)
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
+        unfinished.unlink(missing_ok=True)
+    return unfinished
+
+
+def _factory(network: Network, dataset: Dataset, width: int | None) -> Callable[[], Any]:
+    from memlib import models
+
+    builders: dict[Network, Callable[..., Any]] = {
+        Network.mlp: models.mlp,
+        Network.small_cnn: models.small_cnn,
+        Network.resnet18: models.resnet18,
+    }
+    size = {} if width is None or network is Network.resnet18 else {"width": width}
+    shape = tuple(dataset.images.shape[1:])
+    return lambda: builders[network](shape=shape, classes=dataset.num_classes, **size)
+
+
+def _report(table: pd.DataFrame, out: Path | None) -> None:
+    typer.echo(table.describe().T[["count", "mean", "std", "min", "50%", "max"]].to_string())
+    if out is not None:
+        typer.echo(f"{len(table)} samples written to {out}")
+
+
+@app.command()
+def data(
+    name: Annotated[str | None, typer.Argument(help="Data set; left out, all are listed.")] = None,
+    split: Annotated[str, typer.Option(help="train or test.")] = "train",
+    root: Root = None,
+    flip: Annotated[float, typer.Option(help="Share of labels to flip at random.")] = 0.0,
+    duplicates: Annotated[int, typer.Option(help="Number of wrong-label copies to add.")] = 0,
+    seed: Seed = 0,
+    out: Out = None,
+    resume: Resume = True,
+) -> None:
+    """List the data sets, describe one, or write it with label noise and duplicates.
+
+    The written file (npz, no pickle) holds images, labels, ids and the truth about the changes:
+    `flipped` and `duplicated`, one bool per sample.
+    """
+    from memlib import data as data_sets
+
+    with _clear_errors():
+        if name is None:
+            typer.echo("\n".join(data_sets.NAMES))
+            return
+        import numpy as np
+
+        from memlib import results
+
+        begun = time.perf_counter()
+        dataset = data_sets.load(name, split, root=root)
+        flipped = np.zeros(len(dataset), dtype=bool)
+        if flip:
+            dataset, flipped = data_sets.flip_labels(dataset, flip, seed=seed)
+        originals = len(dataset)
+        if duplicates:
+            dataset, _ = data_sets.add_duplicates(dataset, duplicates, labels="wrong", seed=seed)
+        counts = np.bincount(dataset.labels.numpy(), minlength=dataset.num_classes)
+        size = " x ".join(map(str, dataset.images.shape[1:]))
+        typer.echo(f"{dataset.name} ({split}): {len(dataset)} images of {size} pixels")
+        typer.echo(f"pixels normalized with mean {dataset.mean} and std {dataset.std}")
+        for class_name, count in zip(dataset.class_names, counts, strict=True):
+            typer.echo(f"{count:8d}  {class_name}")
+        typer.echo(f"{flipped.sum()} labels flipped, {len(dataset) - originals} copies added")
+        typer.echo(f"sha256 {dataset.fingerprint()}")
+        if out is None:
+            return
+        settings = {"data": name, "split": split, "flip": flip, "duplicates": duplicates}
+        settings |= {"seed": seed, "fingerprint": dataset.fingerprint()}
+        _start_anew(out, "", resume)
+        if out.exists():
+            results.load_arrays(out, settings=settings)
+            typer.echo(f"{out} already holds exactly this")
+            return
+        arrays = {
+            "images": dataset.images.numpy(),
+            "labels": dataset.labels.numpy(),
+            "ids": dataset.ids.numpy(),
+            "flipped": np.pad(flipped, (0, len(dataset) - originals)),
+            "duplicated": np.arange(len(dataset)) >= originals,
+        }
+        stamp = results.provenance("memlib data", settings, time.perf_counter() - begun)
+        results.save_arrays(out, arrays, stamp)
+        typer.echo(f"written to {out}")
+
+
+@app.command()
+def score(
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    model: Annotated[Network, typer.Option(help="Network to train.")] = Network.mlp,
+    width: Annotated[int | None, typer.Option(help="Its width; not for resnet18.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 30,
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 128,
+    lr: Annotated[float, typer.Option(help="Peak learning rate (one-cycle schedule).")] = 0.05,
+    track: Annotated[Track, typer.Option(help="Score the training pass, or an eval pass.")] = (
+        Track.eval
+    ),
+    gradients: Annotated[bool, typer.Option(help="Score input gradients too (CSG).")] = True,
+    tau: Annotated[float | None, typer.Option(help="Threshold of the learning time, Eq. 4.")] = (
+        None
+    ),
+    seed: Seed = 0,
+    out: Out = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Train one network and score every sample by how its training went: CSL, CSG, and so on.
+
+    An interrupted call goes on from `<out>.checkpoint`, written after each epoch.
+    """
+    with _clear_errors():
+        from memlib import data as data_sets
+        from memlib import results, training
+        from memlib.dynamics import DynamicsTracker
+        from memlib.runtime import seeded
+
+        begun = time.perf_counter()
+        dataset = data_sets.load(data, root=root)
+        recipe: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+        recipe["track"] = track.value
+        settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
+        settings |= {"model": model.value, "width": width, "gradients": gradients, "tau": tau}
+        settings |= recipe | {"seed": seed}
+        checkpoint = _start_anew(out, ".checkpoint", resume)
+        if out is not None and out.exists():
+            _report(results.load_table(out, settings=settings)[0], out)
+            return
+        with seeded(seed, "init"):
+            network = _factory(model, dataset, width)()
+        tracker = DynamicsTracker(
+            dataset.ids, dataset.num_classes, tau=tau, input_grads=gradients or tau is not None
+        )
+        training.fit(
+            network,
+            dataset,
+            schedule="one-cycle",
+            tracker=tracker,
+            seed=seed,
+            checkpoint=checkpoint,
+            progress=progress,
+            **recipe,
+        )
+        table = tracker.scores()
+        if out is not None and checkpoint is not None:
+            seconds = time.perf_counter() - begun
+            results.save_table(out, table, results.provenance("memlib score", settings, seconds))
+            checkpoint.unlink()
+        _report(table, out)
+
+
+@app.command()
+def memorization(
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    model: Annotated[Network, typer.Option(help="Network to train.")] = Network.mlp,
+    width: Annotated[int | None, typer.Option(help="Its width; not for resnet18.")] = None,
+    models: Annotated[int, typer.Option(help="Number of networks.")] = 1000,
+    fraction: Annotated[float, typer.Option(help="Share of the samples each is trained on.")] = 0.7,
+    epochs: Annotated[int, typer.Option(help="Passes over a network's samples.")] = 40,
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 100,
+    lr: Annotated[float, typer.Option(help="Peak learning rate (one-cycle schedule).")] = 0.05,
+    seed: Seed = 0,
+    out: Out = None,
+    runs_out: Annotated[
+        Path | None,
+        typer.Option(help="Npz file for each network's verdicts, test set included."),
+    ] = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Estimate every sample's memorization from many networks on random subsets.
+
+    An interrupted call goes on from the shards in `<out>.runs`.
+    """
+    with _clear_errors():
+        from memlib import data as data_sets
+        from memlib import runtime, stability
+        from memlib.ensemble import Recipe
+
+        place = runtime.device()
+        dataset = data_sets.load(data, root=root).to(place)
+        targets = data_sets.load(data, "test", root=root).to(place) if runs_out else None
+        if not resume and runs_out is not None:
+            runs_out.unlink(missing_ok=True)
+        _start_anew(out, ".runs", resume)
+        table = stability.memorization(
+            dataset,
+            _factory(model, dataset, width),
+            models=models,
+            fraction=fraction,
+            recipe=Recipe(epochs=epochs, batch_size=batch_size, lr=lr),
+            seed=seed,
+            targets=targets,
+            out=out,
+            runs_out=runs_out,
+            progress=progress,
+        )
+        _report(table, out)
+
+
+@app.command("results")
+def show_results(
+    file: Annotated[Path, typer.Argument(help="A parquet or npz file that memlib wrote.")],
+) -> None:
+    """Check a stored result and print what made it."""
+    import json
+    from dataclasses import asdict
+
+    from memlib import results
+
+    with _clear_errors():
+        load = results.load_arrays if file.suffix == ".npz" else results.load_table
+        content, stamp = load(file)
+        names = list(content) if isinstance(content, dict) else list(content.columns)
+        typer.echo(json.dumps(asdict(stamp) | {"holds": names}, indent=2))
+
+
+@app.command()
+def ledger(
+    claim: Annotated[list[str] | None, typer.Argument(help="Claim ids; left out, all.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the ledger page here.")] = None,
+    map: Annotated[Path | None, typer.Option(help="Write the theorem map here.")] = None,
+) -> None:
+    """Put the claims on trial: run all their evidence; fail if a verdict is not earned."""
+    from memlib.theory.ledger import main
+
+    with _clear_errors():
+        sys.exit(main(claim or [], page, map))

@@ -1,0 +1,539 @@
+"""Scores of training dynamics, one number per sample, streamed from any PyTorch loop.
+
+Loss, input gradient and correctness of every sample, epoch by epoch, summed into CSL, CSG,
+learning times, CSLT, forgetting events and AUM.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memlib.errors import (
+    DuplicateIds,
+    EmptySelection,
+    ForeignResult,
+    InvalidInput,
+    LabelOutOfRange,
+    NonFiniteImages,
+    NotPositive,
+    UnknownIds,
+    UnknownName,
+    UnseenIds,
+    WrongShape,
+    WrongType,
+)
+from memlib.runtime import whole_number
+
+_BUFFERED = 2**22  # logits held back before they are reduced: 16 MiB in float32
+# Rows of the per-sample sums, over presentations in an epoch and over epochs; the last two only
+# with input gradients: squared norm and norm.
+_SEEN, _LOSS, _GIBBS, _MARGIN, _WRONG, _GRADIENT, _NORM = range(7)
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+class DynamicsTracker:
+    """Streams logits (and input gradients) of a training run into scores, O(n) memory.
+
+    Call `update` after each forward pass and `end_epoch` after each epoch, then `scores`.
+    The value of a sample in an epoch is the mean over its presentations in that epoch, and it
+    is correct in the epoch if it was correct at every one of them. Correct means a positive
+    margin, logit_y - max_{k != y} logit_k: a tie is wrong, since a model with constant logits
+    has learned nothing. A sample that an epoch does not present keeps its state. Sums (CSL,
+    CSG, CSLT) run over the epochs that presented the sample: where `epochs_seen` differs between
+    samples they are comparable only after division by it.
+
+    Cost. `update` keeps references and returns; the arithmetic, O(classes) per sample, is done
+    in bulk at the end of the epoch, or earlier when 2**22 logits wait. The input gradient is
+    reduced to its norm at once. It is not free to compute: for a fully connected network with
+    widths d_0 (pixels), d_1, ..., d_L a batch of b costs 2b(3 sum_l d_{l-1} d_l - d_0 d_1)
+    floating-point operations to train (forward, weight gradients, gradients of the hidden
+    units); the gradient in the input is one more product, 2b d_0 d_1. For 784-128-10 that is
+    49 % more, for a network of many layers about a third of the first layer.
+
+    In several processes (`torch.distributed` initialized) give every process a tracker of
+    *all* ids and call `end_epoch` in each: it adds up the epoch over the processes, whatever the
+    partition was, padding duplicates included, and each process holds the same scores. Trackers
+    of disjoint sets of samples that ran apart are joined by `merge`.
+
+    Args:
+        ids: Whole-number ids of the samples in any order, (n,); the order of the table's rows.
+        classes: Number of logits k, at least 2.
+        tau: Threshold of Eq. 4 of `orders` on the mean squared gradient norm; None leaves out
+            `learning_time_gradient`. Needs `input_grads`.
+        squared: CSG adds up squared norms as in Eq. 3 of `orders`; False adds up norms.
+            Eq. 4 uses squares in either case.
+        input_grads: Whether `update` will be given input gradients.
+        trajectories: Keep every epoch, O(n epochs) memory on the CPU; see `trajectories`.
+        device: Where the state lives; None takes the device of the first logits.
+
+    Raises:
+        DuplicateIds: An id occurs twice.
+        EmptySelection: There are no ids.
+        NotPositive: Fewer than two classes, or tau is not positive.
+        WrongShape: The ids are not one-dimensional.
+        WrongType: The ids are not whole numbers.
+        InvalidInput: tau without input gradients.
+
+    Example:
+        >>> import torch
+        >>> from memlib.dynamics import DynamicsTracker
+        >>> tracker = DynamicsTracker(ids=[7, 3], classes=2)
+        >>> for logits in ([[0.0, 1.0], [0.0, 1.0]], [[2.0, 1.0], [0.0, 1.0]]):
+        ...     tracker.update(torch.tensor([7, 3]), torch.tensor(logits), torch.tensor([0, 1]))
+        ...     tracker.end_epoch()
+        >>> tracker.scores()["learning_time_first"].to_dict()
+        {7: 1, 3: 0}
+    """
+
+    def __init__(
+        self,
+        ids: Tensor | np.ndarray | Sequence[int],
+        classes: int,
+        *,
+        tau: float | None = None,
+        squared: bool = True,
+        input_grads: bool = False,
+        trajectories: bool = False,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.classes = whole_number("classes", classes, least=2)
+        if tau is not None and not 0.0 < tau < float("inf"):
+            raise NotPositive("tau", tau, "Pass a positive squared gradient norm, or None.")
+        if tau is not None and not input_grads:
+            raise InvalidInput("tau", tau, "Pass input_grads=True with it: Eq. 4 needs gradients.")
+        self.ids = _whole("ids", ids).detach().cpu().to(torch.int64).clone()
+        if self.ids.ndim != 1:
+            raise WrongShape("ids", tuple(self.ids.shape), "Pass one id per sample, (n,).")
+        if not len(self.ids):
+            raise EmptySelection("ids", [], "Pass at least one id.")
+        self.tau, self.squared, self.needs_input_grads = tau, bool(squared), bool(input_grads)
+        self.keeps_trajectories = bool(trajectories)
+        self.epochs = 0
+        self._sorted, self._order = self.ids.sort()
+        twice = self._sorted[1:][self._sorted[1:] == self._sorted[:-1]]
+        if len(twice):
+            raise DuplicateIds("ids", twice.unique().tolist(), "Pass each id once.")
+        n = len(self.ids)
+        # Positions are the ids themselves in the usual case: no search needed.
+        self._identity = bool(torch.equal(self.ids, torch.arange(n)))
+        rows = 7 if self.needs_input_grads else 5
+        self._sums = torch.zeros(rows, n, dtype=torch.float64)  # of the open epoch
+        self._state = {"totals": torch.zeros(rows, n, dtype=torch.float64)}  # of closed epochs
+        counts, flags = ("forgotten", "first", "stable", "below"), ("ever", "now", "learned")
+        self._state |= {name: torch.zeros(n, dtype=torch.int64) for name in counts}
+        self._state |= {name: torch.zeros(n, dtype=torch.bool) for name in flags}
+        self._epochs_kept: list[Tensor] = []  # per epoch (values, n)
+        self._pending: list[tuple[Tensor, ...]] = []
+        self._versions: list[tuple[int, ...]] = []
+        self._waiting = _BUFFERED  # so that the first batch is processed, and checked, at once
+        self._device = None if device is None else torch.device(device)
+        if self._device is not None:
+            self._move(self._device)
+
+    def update(
+        self, ids: Tensor, logits: Tensor, targets: Tensor, input_grads: Tensor | None = None
+    ) -> None:
+        """Take one batch. Returns at once: no copy, no synchronization with the device.
+
+        The shapes are checked at once, the values when the batch is processed: with the first
+        batch of the tracker, and then at the latest by `end_epoch`. An error at that moment
+        leaves the state as it was and drops the batches that waited.
+
+        Args:
+            ids: Ids of the samples, (b,); a sample may come more than once an epoch.
+            logits: Outputs before the softmax, (b, k). They are not copied: do not change them in
+                place before `end_epoch`, or pass a clone (also under CUDA graphs).
+            targets: Labels, (b,).
+            input_grads: Gradient of each sample's own loss in its own input, (b, ...): with a
+                loss averaged over the batch, b times what `backward` leaves in `images.grad`.
+
+        Raises:
+            WrongShape: The shapes do not fit one another or the number of classes.
+            WrongType: Ids or targets are not whole numbers, or logits not floating point.
+            InvalidInput: Input gradients missing though promised, or given though not promised;
+                or a waiting tensor was changed in place.
+            UnknownIds: An id is not one of the tracker's.
+            LabelOutOfRange: A target is not in 0 .. k-1.
+        """
+        if logits.ndim != 2 or logits.shape[1] != self.classes:
+            raise WrongShape("logits", tuple(logits.shape), f"Pass (batch, {self.classes}).")
+        if not logits.is_floating_point():
+            raise WrongType("logits", logits.dtype, "Pass floating-point logits.")
+        if ids.dtype not in _WHOLE or targets.dtype not in _WHOLE:
+            name, value = ("targets", targets) if ids.dtype in _WHOLE else ("ids", ids)
+            raise WrongType(name, value.dtype, "Pass whole numbers, int64.")
+        batch = logits.shape[:1]
+        if ids.shape != batch or targets.shape != batch:
+            name, value = ("ids", ids) if ids.shape != batch else ("targets", targets)
+            raise WrongShape(name, tuple(value.shape), f"Pass one per row of logits, {batch[0]}.")
+        if (input_grads is None) == self.needs_input_grads:
+            fix = (
+                "Pass the per-sample gradients: the tracker was made with input_grads=True."
+                if input_grads is None
+                else "Leave them out, or make the tracker with input_grads=True."
+            )
+            raise InvalidInput("input_grads", input_grads, fix)
+        held = (ids, logits.detach(), targets)
+        try:
+            versions = (ids._version, logits._version, targets._version)
+        except RuntimeError:  # made in inference mode, where changes are not counted
+            held, versions = (ids.clone(), logits.clone(), targets.clone()), ()
+        if input_grads is not None:
+            if input_grads.shape[:1] != batch or input_grads.ndim < 2:
+                raise WrongShape("input_grads", tuple(input_grads.shape), "Pass (batch, ...).")
+            flat = input_grads.detach().flatten(1)
+            # One reduction, at least in float32; the gradient itself is not kept.
+            precise = torch.promote_types(flat.dtype, torch.float32)
+            held = (*held, torch.linalg.vector_norm(flat, dim=1, dtype=precise))
+        self._pending.append(held)
+        self._versions.append(versions)
+        self._waiting += logits.numel()
+        if self._waiting >= _BUFFERED:
+            self._flush()
+
+    def end_epoch(self, *, group: Any = None) -> None:
+        """Close the epoch: reduce what waits, and over all processes where there are several.
+
+        Args:
+            group: Process group to add up over; None is all processes of `torch.distributed`, if
+                it is initialized. Every process of the group must call it.
+
+        Raises:
+            EmptySelection: No process gave any sample since the last call.
+            NonFiniteImages: A loss, margin or gradient of the epoch is NaN or infinite. The
+                epoch is dropped, the scores stay those of the epochs before.
+            ForeignResult: The trackers of the processes differ in ids or settings.
+            UnknownIds, LabelOutOfRange, InvalidInput: As for `update`.
+        """
+        self._flush()
+        sums = self._sums.clone()
+        self._sums.zero_()
+        if dist.is_available() and dist.is_initialized():
+            self._same_everywhere(group)
+            dist.all_reduce(sums, group=group)
+        presented, total = float(sums[_SEEN].sum()), float(sums.sum())
+        if not presented:
+            raise EmptySelection("epoch", self.epochs, "Call update() before end_epoch().")
+        if not math.isfinite(total):
+            bad = self.ids[~torch.isfinite(sums).all(0).cpu()].tolist()
+            fix = "Lower the learning rate or look at these samples; the epoch was dropped."
+            raise NonFiniteImages("logits", f"the loss, margin or gradient of ids {bad}", fix)
+        s, t, seen, wrong = self._state, self.epochs, sums[_SEEN] > 0, sums[_WRONG] > 0
+        correct = seen & ~wrong
+        means = sums / sums[_SEEN].clamp(min=1)
+        means[_WRONG] = wrong  # wrong once is wrong in the epoch
+        s["totals"] += means
+        s["forgotten"] += wrong & s["now"]
+        s["ever"] |= correct
+        s["first"] += ~s["ever"]  # epochs closed before the first correct one
+        s["stable"].masked_fill_(correct & ~s["now"], t)
+        s["now"] = correct | (s["now"] & ~wrong)
+        if self.tau is not None:
+            # Eq. 4: (1/T) sum_{t<T} ||g_t||^2 <= tau, with T the epochs this sample was seen.
+            s["below"] += seen & ~s["learned"]
+            s["learned"] |= seen & (s["totals"][_GRADIENT] <= self.tau * s["totals"][_SEEN])
+        if self.keeps_trajectories:
+            rows = [means[_LOSS], correct, means[_MARGIN], 1 - means[_GIBBS], *means[_GRADIENT:-1]]
+            kept = torch.stack([row.float() for row in rows])
+            self._epochs_kept.append(kept.masked_fill_(~seen, torch.nan).cpu())
+        self.epochs += 1
+
+    @property
+    def epochs_seen(self) -> np.ndarray:
+        """Number of epochs that presented each sample, (n,)."""
+        return self._state["totals"][_SEEN].long().cpu().numpy()
+
+    def scores(self, missing: str = "raise") -> pd.DataFrame:
+        """Return the scores of the epochs closed so far; higher = learned later or worse.
+
+        Args:
+            missing: `"raise"` if a sample was never seen, or `"nan"` for NaN in its row.
+
+        Returns:
+            A table with index `sample` (the ids, in the order given) and the columns
+
+            - `csl`: cumulative sample loss, the sum of cross-entropies in nats (Eq. 3 of
+              `orders`);
+            - `csl_gibbs`: the sum of 1 - p_y, the expected 0-1 loss of a sampled prediction;
+            - `csg`, with input gradients: the sum of squared norms of the loss gradient in the
+              input (Eq. 3 of `orders`), in (nats per unit of input)^2; norms if not `squared`;
+            - `learning_time_first`: 0-based epoch of the first correct prediction (`orders`,
+              appendix C.5), never = number of epochs;
+            - `learning_time_stable`: first epoch from which it is always correct, never = number
+              of epochs;
+            - `learning_time_gradient`, with tau: smallest number T >= 1 of epochs whose mean
+              squared gradient norm is at most tau (Eq. 4 of `orders`), never = number of epochs;
+            - `cslt`: number of epochs in which it was wrong (`orders`, appendix C.5);
+            - `forgetting_events`: changes from correct to wrong between consecutive epochs seen
+              (Toneva et al. 2019); 0 also for a sample that was never correct;
+            - `negative_aum`: minus the mean margin (Pleiss et al. 2020), in logits.
+
+            Counts and times are int64, or float64 with `missing="nan"`.
+
+        Raises:
+            UnseenIds: A sample was never seen and `missing` is `"raise"`.
+            UnknownName: `missing` is neither.
+        """
+        if missing not in ("raise", "nan"):
+            raise UnknownName("missing", missing, 'Pass "raise" or "nan".')
+        s = {name: value.cpu() for name, value in self._state.items()}
+        totals = s["totals"]
+        unseen = totals[_SEEN] == 0
+        if missing == "raise" and unseen.any():
+            raise UnseenIds(
+                "ids",
+                self.ids[unseen].tolist(),
+                'Call update() with every id and end_epoch() after it, or scores(missing="nan").',
+            )
+        table = {"csl": totals[_LOSS], "csl_gibbs": totals[_GIBBS]}
+        if self.needs_input_grads:
+            table["csg"] = totals[_GRADIENT if self.squared else _NORM]
+        table["learning_time_first"] = s["first"]
+        table["learning_time_stable"] = torch.where(s["now"], s["stable"], self.epochs)
+        if self.tau is not None:
+            table["learning_time_gradient"] = torch.where(s["learned"], s["below"], self.epochs)
+        table |= {"cslt": totals[_WRONG].long(), "forgetting_events": s["forgotten"]}
+        table["negative_aum"] = -totals[_MARGIN] / totals[_SEEN].clamp(min=1)
+        frame = pd.DataFrame(
+            {column: value.numpy() for column, value in table.items()},
+            index=pd.Index(self.ids.numpy().copy(), name="sample"),
+        )
+        if missing == "nan":
+            frame = frame.astype(float)
+            frame.loc[unseen.numpy()] = np.nan
+        return frame
+
+    def trajectories(self) -> dict[str, np.ndarray]:
+        """Return each epoch's value of each sample, float32 arrays (epochs, n).
+
+        Returns:
+            `loss` (nats), `correct` (1 or 0), `margin` (logits), `probability` (of the label)
+            and, with input gradients, `gradient` (squared norm); columns in the order of `ids`;
+            NaN where an epoch did not present the sample.
+
+        Raises:
+            InvalidInput: The tracker was made without `trajectories=True`.
+        """
+        if not self.keeps_trajectories:
+            raise InvalidInput("trajectories", False, "Make the tracker with trajectories=True.")
+        names = ["loss", "correct", "margin", "probability", "gradient"]
+        kept = self._kept().numpy()
+        return {name: kept[:, row].copy() for row, name in enumerate(names[: kept.shape[1]])}
+
+    @staticmethod
+    def merge(trackers: "Sequence[DynamicsTracker]") -> "DynamicsTracker":
+        """Join trackers of disjoint samples that ran for the same number of epochs.
+
+        Args:
+            trackers: Trackers with equal settings, each between two epochs.
+
+        Returns:
+            A new tracker of all samples, in the order of the trackers.
+
+        Raises:
+            EmptySelection: There is none.
+            DuplicateIds: Two of them track the same sample.
+            InvalidInput: They differ in a setting or in the number of epochs.
+        """
+        if not trackers:
+            raise EmptySelection("trackers", [], "Pass at least one tracker.")
+        parts = [tracker.state_dict() for tracker in trackers]
+        for part in parts[1:]:
+            for key in ("settings", "epochs"):
+                if part[key] != parts[0][key]:
+                    fix = f"Join trackers that agree: the first has {key} {parts[0][key]}."
+                    raise InvalidInput("trackers", part[key], fix)
+        settings = dict(parts[0]["settings"])
+        classes = settings.pop("classes")
+        joined = DynamicsTracker(torch.cat([part["ids"] for part in parts]), classes, **settings)
+        joined.epochs = parts[0]["epochs"]
+        joined._state = {
+            name: torch.cat([part["state"][name] for part in parts], -1) for name in joined._state
+        }
+        joined._sums = torch.cat([part["sums"] for part in parts], -1)
+        joined._epochs_kept = list(torch.cat([part["trajectories"] for part in parts], -1))
+        return joined
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's settings, as plain values."""
+        return {
+            "classes": self.classes,
+            "tau": self.tau,
+            "squared": self.squared,
+            "input_grads": self.needs_input_grads,
+            "trajectories": self.keeps_trajectories,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything as CPU tensors and plain values, for `torch.save`.
+
+        `torch.load(..., weights_only=True)` reads it back.
+        """
+        self._flush()
+        return {
+            "settings": self.settings,
+            "ids": self.ids.clone(),
+            "epochs": self.epochs,
+            "waiting": self._waiting,
+            "state": {name: value.cpu().clone() for name, value in self._state.items()},
+            "sums": self._sums.cpu().clone(),
+            "trajectories": self._kept(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` returned.
+
+        Args:
+            state: The state of a tracker with the same ids and settings.
+
+        Raises:
+            ForeignResult: The ids or a setting differ; the message names which.
+        """
+        for key, ours in self.settings.items():
+            theirs = state["settings"].get(key)
+            if theirs != ours:
+                raise ForeignResult(f"tracker: {key} was {theirs!r} there and is {ours!r} here.")
+        if not torch.equal(state["ids"], self.ids):
+            raise ForeignResult("tracker: the stored ids are not this tracker's ids.")
+        place = self._sums.device
+        self._pending, self._versions = [], []
+        # How batches are grouped decides the last bit: the first one only once goes alone.
+        self.epochs, self._waiting = state["epochs"], state["waiting"]
+        self._state = {name: state["state"][name].to(place, copy=True) for name in self._state}
+        self._sums = state["sums"].to(place, copy=True)
+        self._epochs_kept = list(state["trajectories"].clone())
+
+    def _flush(self) -> None:
+        """Add the waiting batches to the sums of the open epoch, or raise and drop them."""
+        pending, versions = self._pending, self._versions
+        self._pending, self._versions, self._waiting = [], [], 0
+        if not pending:
+            return
+        for batch, before in zip(pending, versions, strict=True):
+            for name, tensor, version in zip(("ids", "logits", "targets"), batch, before):  # noqa: B905
+                if tensor._version != version:
+                    value = f"{name} changed in place after update()"
+                    raise InvalidInput(name, value, f"Pass {name}.clone() to update().")
+        self._move(self._device or pending[0][1].device)
+        ids, logits, targets, *norms = (
+            torch.cat(column).to(self._sums.device) for column in zip(*pending, strict=True)
+        )
+        if not len(ids):
+            return
+        positions, targets = self._positions(ids.long()), targets.long()
+        low, high = torch.aminmax(targets)
+        if low < 0 or high >= self.classes:
+            bad = targets[(targets < 0) | (targets >= self.classes)].unique().tolist()
+            raise LabelOutOfRange("targets", bad, f"Pass labels from 0 to {self.classes - 1}.")
+        loss, gibbs, margin = _per_sample(logits, targets)
+        rows = [torch.ones_like(loss), loss, gibbs, margin, margin <= 0]
+        if norms:
+            rows += [norms[0].double().square(), norms[0]]
+        self._sums.index_add_(1, positions, torch.stack([row.double() for row in rows]))
+
+    def _positions(self, ids: Tensor) -> Tensor:
+        n = len(self.ids)
+        if self._identity:
+            low, high = torch.aminmax(ids)
+            unknown, positions = None if low >= 0 and high < n else (ids < 0) | (ids >= n), ids
+        else:
+            nearest = torch.searchsorted(self._sorted, ids).clamp(max=n - 1)
+            unknown, positions = self._sorted[nearest] != ids, self._order[nearest]
+        if unknown is not None and unknown.any():
+            fix = "Make the tracker with the ids of all samples that are trained on."
+            raise UnknownIds("ids", ids[unknown].unique().tolist(), fix)
+        return positions
+
+    def _kept(self) -> Tensor:
+        """The trajectories as one tensor, (epochs, values, n)."""
+        empty = torch.empty(0, 5 if self.needs_input_grads else 4, len(self.ids))
+        return torch.stack(self._epochs_kept) if self._epochs_kept else empty
+
+    def _move(self, device: torch.device) -> None:
+        if device.type == "mps":  # which has no float64
+            device = torch.device("cpu")
+        if self._sums.device != device:
+            self._sums = self._sums.to(device)
+            self._sorted, self._order = self._sorted.to(device), self._order.to(device)
+            self._state = {name: value.to(device) for name, value in self._state.items()}
+
+    def _same_everywhere(self, group: Any) -> None:
+        text = repr((self.settings, self.epochs)).encode() + self.ids.numpy().tobytes()
+        digest = int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
+        pair = torch.tensor([digest, -digest], device=self._sums.device)
+        dist.all_reduce(pair, op=dist.ReduceOp.MAX, group=group)
+        if pair.tolist() != [digest, -digest]:
+            raise ForeignResult(
+                "tracker: the processes track different ids, settings or epochs. "
+                "Give each the ids of all samples; join trackers of parts with merge()."
+            )
+
+
+def input_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of each sample's cross-entropy in its own pixels, in eval mode.
+
+    One forward and one backward pass for the whole batch: in eval mode no sample's logits depend
+    on another's input, so that the gradient of the summed loss is the per-sample gradient.
+
+    Args:
+        model: Network from images to logits (b, k); its mode and its parameters' gradients are
+            left as they were.
+        images: Inputs, (b, c, h, w).
+        labels: Labels, (b,).
+
+    Returns:
+        The gradients, in the shape of `images`.
+    """
+    with evaluation(model), torch.enable_grad():
+        images = images.detach().requires_grad_()
+        total = F.cross_entropy(model(images), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(total, images)
+    return gradient
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode inside a `with` block; each module gets its own mode back.
+
+    Args:
+        model: The model.
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _per_sample(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return cross-entropy, 1 - p_y and margin, each (b,), exact also where they are tiny."""
+    # Classes first: with few classes, reductions along contiguous memory are several times faster.
+    rivals = logits.T.contiguous()
+    rivals = rivals if rivals.dtype == torch.float64 else rivals.float()
+    rivals = (rivals - rivals.gather(0, targets[None])).scatter_(0, targets[None], -torch.inf)
+    top = rivals.amax(0)
+    # The log of the odds against the label, from which all three follow without cancellation.
+    odds = (rivals - top).exp_().sum(0).log_().add_(top)
+    return F.softplus(odds, threshold=50), odds.sigmoid(), -top
+
+
+def _whole(name: str, value: Any) -> Tensor:
+    tensor = value if isinstance(value, Tensor) else torch.tensor(np.asarray(value))
+    if tensor.is_floating_point() or tensor.dtype == torch.bool or tensor.is_complex():
+        # An empty list becomes a float tensor; it has no value of the wrong type.
+        if tensor.numel() or isinstance(value, Tensor):
+            raise WrongType(name, tensor.dtype, "Pass whole numbers, int64.")
+        return tensor.to(torch.int64)
+    return tensor

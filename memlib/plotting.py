@@ -1,0 +1,305 @@
+"""Every figure of the book in one style that reads on light and on dark pages.
+
+Backgrounds are transparent and text is a mid gray with a contrast of about 4 : 1 against white
+and against the dark theme. Colors are those of Okabe & Ito, told apart by color-blind readers;
+series also differ in marker or line style, so that no figure depends on color.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from memlib.errors import EmptySelection, UnknownName, WrongShape
+from memlib.runtime import whole_number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from memlib.data import Dataset
+
+COLORS = {
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "orange": "#E69F00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+}
+GRAY = "#7a7f87"
+_MARKERS = "osD^vP"
+_LINES = ("-", "--", "-.", ":")
+
+_RC: dict[Any, Any] = {
+    "axes.edgecolor": GRAY,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": GRAY,
+    "axes.prop_cycle": plt.cycler(color=list(COLORS.values())),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": GRAY,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "figure.facecolor": "none",
+    "font.size": 11,
+    "grid.alpha": 0.25,
+    "grid.color": GRAY,
+    "legend.frameon": False,
+    "legend.labelcolor": GRAY,
+    "savefig.transparent": True,
+    "text.color": GRAY,
+    "xtick.color": GRAY,
+    "ytick.color": GRAY,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the book's figure style inside a `with` block; every function here does so itself."""
+    with plt.rc_context(_RC):
+        yield
+
+
+def color(index: int) -> str:
+    """Return the color of the series with this index."""
+    return list(COLORS.values())[index % len(COLORS)]
+
+
+def image_grid(
+    dataset: Dataset, ids: Sequence[int], captions: Sequence[str], *, columns: int = 8
+) -> Figure:
+    """Draw samples as a grid of images, each with a short caption above.
+
+    Args:
+        dataset: Where the samples are.
+        ids: Ids of the samples, in reading order.
+        captions: One caption per sample.
+        columns: Images per row.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: No sample is named.
+        WrongShape: The numbers of ids and captions differ.
+        UnknownIds: An id is not in the data set.
+    """
+    if len(ids) == 0:
+        raise EmptySelection("ids", ids, "Name at least one sample.")
+    if len(captions) != len(ids):
+        raise WrongShape("captions", len(captions), f"Pass one caption for each of {len(ids)} ids.")
+    columns = min(whole_number("columns", columns), len(ids))
+    rows = -(-len(ids) // columns)
+    images = dataset.select(dataset.positions(ids)).pixels().permute(0, 2, 3, 1).cpu().numpy()
+    with style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(1.15 * columns, 1.4 * rows), squeeze=False
+        )
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for axis, image, caption in zip(axes.flat, images, captions, strict=False):
+            axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1)
+            axis.set_title(caption, fontsize=8)
+    return figure
+
+
+def histogram(
+    values: Mapping[str, np.ndarray], *, xlabel: str, bins: np.ndarray | int = 40, log: bool = False
+) -> Figure:
+    """Draw histograms of one or more arrays as step lines over common bins.
+
+    Args:
+        values: Arrays by legend label; NaN is left out.
+        xlabel: Axis label with unit.
+        bins: Bin edges or their number.
+        log: Logarithmic counts.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: There is no array.
+    """
+    if not values:
+        raise EmptySelection("values", values, "Pass at least one array.")
+    finite = {name: array[np.isfinite(array)] for name, array in values.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
+    with style():
+        figure, axis = plt.subplots(figsize=(6, 3.2))
+        for index, (name, array) in enumerate(finite.items()):
+            axis.hist(
+                array,
+                bins=list(edges),
+                histtype="step",
+                linewidth=1.8,
+                linestyle=_LINES[index % len(_LINES)],
+                label=name,
+            )
+        axis.set(xlabel=xlabel, ylabel="number of samples", yscale="log" if log else "linear")
+        if len(finite) > 1:
+            axis.legend()
+    return figure
+
+
+def lines(
+    x: np.ndarray,
+    series: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+    band: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    dashed: Sequence[str] = (),
+    log: str = "",
+) -> Figure:
+    """Draw one or more curves over a common axis, with bands where they are uncertain.
+
+    Args:
+        x: `(p,)` positions.
+        series: `(p,)` values by legend label.
+        xlabel: Axis label with unit.
+        ylabel: Axis label with unit.
+        band: Lower and upper ends `(p,)` of a shaded band, by the label of its series.
+        dashed: Labels drawn dashed and without markers (theory, averages, thresholds).
+        log: The logarithmic axes: "", "x", "y" or "xy".
+
+    Returns:
+        The figure.
+
+    Raises:
+        UnknownName: `band` or `dashed` names no series.
+    """
+    for name in [*(band or {}), *dashed]:
+        if name not in series:
+            raise UnknownName("band or dashed", name, f"The series are {', '.join(series)}.")
+    with style():
+        figure, axis = plt.subplots(figsize=(6, 3.4))
+        for index, (name, y) in enumerate(series.items()):
+            marker = "" if name in dashed else _MARKERS[index % len(_MARKERS)]
+            axis.plot(
+                x,
+                y,
+                label=name,
+                color=color(index),
+                marker=marker,
+                markersize=4,
+                linestyle="--" if name in dashed else "-",
+            )
+            if band and name in band:
+                axis.fill_between(x, *band[name], color=color(index), alpha=0.2, linewidth=0)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        if "x" in log:
+            axis.set_xscale("log")
+        if "y" in log:
+            axis.set_yscale("log")
+        if len(series) > 1:
+            axis.legend()
+    return figure
+
+
+def binned_scatter(
+    x: np.ndarray,
+    y: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+    bins: int = 12,
+    diagonal: bool = False,
+) -> Figure:
+    """Draw the mean of `y` in equally filled bins of `x`, with bars of one standard deviation.
+
+    The bars show the spread over samples, not the uncertainty of the mean; the cloud of samples
+    lies faintly behind, since a binned line alone hides how weak a relation may be.
+
+    Args:
+        x: `(n,)` values.
+        y: `(n,)` values by legend label, one panel each.
+        xlabel: Axis label with unit.
+        ylabel: Axis label with unit.
+        bins: Number of bins; equal neighbors merge.
+        diagonal: Draw the line `y = x`.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: There is no panel.
+        NotPositive: `bins` is below 1.
+    """
+    if not y:
+        raise EmptySelection("y", y, "Pass at least one array.")
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, whole_number("bins", bins) + 1)))
+    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, max(len(edges) - 2, 0))
+    filled = np.unique(place)
+    with style():
+        figure, axes = plt.subplots(
+            1, len(y), figsize=(3.6 * len(y) + 0.6, 3.3), squeeze=False, sharex=True
+        )
+        for index, (axis, (name, values)) in enumerate(zip(axes.flat, y.items(), strict=True)):
+            axis.scatter(x, values, s=4, alpha=0.12, color=GRAY, linewidths=0, rasterized=True)
+            axis.errorbar(
+                [x[place == b].mean() for b in filled],
+                [values[place == b].mean() for b in filled],
+                [values[place == b].std() for b in filled],
+                color=color(index),
+                marker=_MARKERS[index % len(_MARKERS)],
+                markersize=5,
+                capsize=2,
+            )
+            if diagonal:
+                axis.axline((0, 0), slope=1, color=GRAY, linestyle="--", linewidth=1)
+            axis.set(xlabel=xlabel, ylabel=ylabel if index == 0 else "", title=name)
+    return figure
+
+
+def dots(
+    table: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    xlabel: str,
+    reference: Mapping[str, Mapping[str, float]] | None = None,
+) -> Figure:
+    """Draw repeated measurements as dots: one row per quantity, one color and marker per series.
+
+    Args:
+        table: Values over seeds, by series and then by row.
+        xlabel: Axis label with unit.
+        reference: Published values by series and row, drawn as open circles.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: The table is empty.
+    """
+    if not table:
+        raise EmptySelection("table", table, "Pass at least one series.")
+    rows = list(dict.fromkeys(row for series in table.values() for row in series))
+    height = {row: len(rows) - position for position, row in enumerate(rows)}
+    with style():
+        figure, axis = plt.subplots(figsize=(6.4, 0.9 + 0.42 * len(rows)))
+        for index, (name, series) in enumerate(table.items()):
+            shift = 0.14 * (index - (len(table) - 1) / 2)
+            points = [(v, height[row] - shift) for row, values in series.items() for v in values]
+            across, up = zip(*points, strict=True)
+            axis.scatter(
+                across,
+                up,
+                s=26,
+                color=color(index),
+                marker=_MARKERS[index % len(_MARKERS)],
+                label=name,
+            )
+            published = (reference or {}).get(name, {})
+            for row, value in published.items():
+                axis.scatter(
+                    value, height[row] - shift, s=60, facecolors="none", edgecolors=color(index)
+                )
+        axis.set_yticks([height[row] for row in rows], rows)
+        axis.set(xlabel=xlabel, ylim=(0.4, len(rows) + 0.6))
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure

@@ -1,0 +1,364 @@
+"""Many networks on random subsets of one data set: what every stability estimate starts from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memlib import results
+from memlib.ensemble import Ensemble, Recipe, linear_layers, train_ensemble
+from memlib.errors import FractionOutOfRange, UnknownName
+from memlib.runtime import progress as progress_bar
+from memlib.runtime import rng, seeded, whole_number
+from memlib.training import fit, predict
+
+if TYPE_CHECKING:
+    from memlib.data import Dataset
+
+Factory = Callable[[], nn.Module]
+Method = Literal["auto", "batched", "sequential"]
+_BITS = ("members", "correct", "target_correct")
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What `M` networks, each trained on its own subset, say about every sample.
+
+    Attributes:
+        ids: Sample ids `(n,)`.
+        members: `(M, n)` bool, whether the sample was in the network's training set.
+        correct: `(M, n)` bool, whether the trained network predicts the sample's label.
+        probability: `(M, n)` float32, the softmax probability of the sample's label; None for
+            runs read from a file, which keeps verdicts only.
+        target_ids: Ids `(q,)` of a second data set; empty if none was given.
+        target_correct: `(M, q)` bool, the same as `correct` for that data set.
+    """
+
+    ids: np.ndarray
+    members: np.ndarray
+    correct: np.ndarray
+    probability: np.ndarray | None
+    target_ids: np.ndarray
+    target_correct: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+def draw_subsets(n: int, models: int, fraction: float, seed: int) -> np.ndarray:
+    """Deal the training sets of many networks like cards: equal sizes, every sample equally often.
+
+    A shuffled deck of all samples is dealt in hands of `round(fraction * n)`. When it runs out
+    within a hand, the hand is filled from a freshly shuffled deck with samples it does not hold
+    yet, and dealing goes on with the rest of that deck. Every sample is so in the floor or the
+    ceiling of `models * size / n` hands: exactly balanced where that is whole. Nothing here looks
+    at a sample's name, so, given which hands hold sample `i`, each hand is uniform among the sets
+    of its size that agree with this. That makes the means in `memorization_scores` unbiased.
+
+    Args:
+        n: Number of samples.
+        models: Number of training sets.
+        fraction: Share of the samples in each, strictly between 0 and 1.
+        seed: The seed. The first `k` training sets are the same for every `models >= k`.
+
+    Returns:
+        `(models, n)` bool.
+
+    Raises:
+        FractionOutOfRange: The fraction is outside (0, 1) or leaves a training set empty or full.
+        NotPositive: `models` or `n` is below 1.
+    """
+    n, models = whole_number("n", n), whole_number("models", models)
+    size = round(fraction * n) if 0 < fraction < 1 else 0
+    if not 0 < size < n:
+        fix = f"Pass a number in (0, 1) that leaves some of the {n} samples in and some out."
+        raise FractionOutOfRange("fraction", fraction, fix)
+    random = rng(seed, "subsets")
+    members = np.zeros((models, n), dtype=bool)
+    deck = np.empty(0, dtype=np.int64)
+    for hand in members:
+        dealt, deck = deck[:size], deck[size:]
+        hand[dealt] = True
+        if missing := size - len(dealt):
+            fresh = random.permutation(n)
+            filled = fresh[~hand[fresh]][:missing]
+            hand[filled] = True
+            deck = fresh[~np.isin(fresh, filled, assume_unique=True)]
+    return members
+
+
+def subset_runs(
+    dataset: Dataset,
+    model: Factory,
+    *,
+    models: int,
+    fraction: float = 0.7,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    targets: Dataset | None = None,
+    folder: str | Path | None = None,
+    shard: int = 16,
+    method: Method = "auto",
+    progress: bool | None = None,
+) -> Runs:
+    """Train networks on balanced random subsets of a data set and evaluate each on all of it.
+
+    Args:
+        dataset: The samples to be scored; training runs on the device of its images.
+        model: Builds one freshly initialized network, for example `memlib.models.mlp`.
+        models: Number of networks.
+        fraction: Share of the samples in each training set; Feldman & Zhang (2020) use 0.7.
+        recipe: How each network is trained; the default suits `mlp` on `fmnist-mini`.
+        seed: Seed of the subsets, the initial weights and the order of the samples.
+        targets: A second data set, usually the test set, on which each network is evaluated too.
+        folder: Where finished shards are kept; the same call goes on where it was interrupted.
+        shard: Networks trained at once, and the unit of resumption.
+        method: `"batched"` (fully connected networks, see `memlib.ensemble`), `"sequential"` (any
+            network, one `memlib.training.fit` each), or `"auto"`: batched where possible.
+        progress: Show a progress bar; None shows it only on a terminal.
+
+    Returns:
+        The runs, in order. Predictions are those of the final weights, in eval mode.
+
+    Raises:
+        FractionOutOfRange: See `draw_subsets`.
+        NotPositive: `models` or `shard` is below 1.
+        UnknownName: `method` is none of the three.
+        InvalidInput: `method="batched"` and the network is not fully connected.
+        ForeignResult: `folder` holds shards of other settings.
+        CorruptResult: A shard was truncated or edited.
+    """
+    recipe = recipe or Recipe()
+    members = draw_subsets(len(dataset), models, fraction, seed)
+    shard = whole_number("shard", shard)
+    train = shard_trainer(model, method)
+    settings = run_settings(
+        dataset,
+        model,
+        models=models,
+        fraction=fraction,
+        recipe=recipe,
+        seed=seed,
+        targets=targets,
+        shard=shard,
+        method=method,
+    )
+    parts = []
+    with progress_bar(total=models, desc="subset models", enabled=progress) as bar:
+        for start in range(0, models, shard):
+            numbers = range(start, min(start + shard, models))
+            path = Path(folder) / f"shard-{start // shard:05d}.npz" if folder else None
+            if path and path.exists():
+                part, _ = results.load_arrays(path, settings=settings)
+            else:
+                begun = time.perf_counter()
+                part = train(dataset, members[start : numbers.stop], recipe, numbers, seed, targets)
+                if path:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    seconds = time.perf_counter() - begun
+                    stamp = results.provenance("memlib.stability.subset_runs", settings, seconds)
+                    results.save_arrays(path, part, stamp)
+            parts.append(part)
+            bar.update(len(numbers))
+    nobody = np.empty(0, dtype=np.int64)
+    return Runs(
+        ids=dataset.ids.cpu().numpy(),
+        members=members,
+        target_ids=nobody if targets is None else targets.ids.cpu().numpy(),
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    )
+
+
+def save_runs(path: str | Path, runs: Runs, stamp: results.Provenance) -> None:
+    """Store the verdicts of runs, one bit each: `3 M n / 8` bytes before compression.
+
+    Args:
+        path: An npz file.
+        runs: The runs; their probabilities are not stored.
+        stamp: What made them.
+    """
+    bits = {name: np.packbits(getattr(runs, name), axis=1) for name in _BITS}
+    results.save_arrays(path, {"ids": runs.ids, "target_ids": runs.target_ids} | bits, stamp)
+
+
+def load_runs(
+    path: str | Path, *, settings: dict[str, Any] | None = None
+) -> tuple[Runs, results.Provenance]:
+    """Read runs that `save_runs` stored.
+
+    Args:
+        path: The npz file.
+        settings: As in `memlib.results.load_arrays`.
+
+    Returns:
+        The runs, without probabilities, and what made them.
+
+    Raises:
+        CorruptResult: The file was truncated or edited.
+        ForeignResult: It was made with other settings.
+    """
+    arrays, stamp = results.load_arrays(path, settings=settings)
+    ids, target_ids = arrays["ids"], arrays["target_ids"]
+    counts = dict(zip(_BITS, (len(ids), len(ids), len(target_ids)), strict=True))
+    bits = {
+        name: np.unpackbits(arrays[name], axis=1, count=count).astype(bool)
+        for name, count in counts.items()
+    }
+    return Runs(ids=ids, target_ids=target_ids, probability=None, **bits), stamp
+
+
+def probability_curves(
+    dataset: Dataset,
+    model: Factory,
+    *,
+    models: int,
+    fraction: float = 0.7,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    shard: int = 16,
+    progress: bool | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Follow the probability of every label through training, in and out of the training set.
+
+    Trains the networks of `subset_runs` with `method="batched"` and averages, before each epoch.
+
+    Args:
+        dataset: As in `subset_runs`, as are the other arguments.
+        model: Builds one fully connected network.
+        models: Number of networks.
+        fraction: Share of the samples in each training set.
+        recipe: How each network is trained.
+        seed: The seed.
+        shard: Networks trained at once.
+        progress: Show a progress bar; None shows it only on a terminal.
+
+    Returns:
+        Two arrays `(epochs, n)`: the mean softmax probability of the sample's label over the
+        networks that train on it, and over those that do not, after 0 to `epochs - 1` epochs.
+        Their difference is the Gibbs memorization at that time, one minus the second is the
+        held-out Gibbs loss. NaN where a sample is never in or never out.
+
+    Raises:
+        InvalidInput: As `subset_runs`.
+
+    Cost: one forward pass over all samples per network and epoch beside the training.
+    """
+    recipe = recipe or Recipe()
+    members = draw_subsets(len(dataset), models, fraction, seed)
+    inside, outside = np.zeros((2, recipe.epochs, len(dataset)))
+    with progress_bar(total=models, desc="curves", enabled=progress) as bar:
+        for start in range(0, models, whole_number("shard", shard)):
+            numbers = range(start, min(start + shard, models))
+            rows = members[start : numbers.stop]
+
+            def observe(epoch: int, ensemble: Ensemble, rows: np.ndarray = rows) -> None:
+                for place, row in enumerate(rows):
+                    _, probability = _verdict(ensemble.predict(place, dataset), dataset)
+                    inside[epoch] += np.where(row, probability, 0)
+                    outside[epoch] += np.where(row, 0, probability)
+
+            positions = _positions(rows)
+            train_ensemble(
+                model, dataset, positions, recipe, numbers=numbers, seed=seed, each_epoch=observe
+            )
+            bar.update(len(numbers))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return inside / members.sum(0), outside / (~members).sum(0)
+
+
+def run_settings(
+    dataset: Dataset,
+    model: Factory,
+    *,
+    recipe: Recipe,
+    targets: Dataset | None = None,
+    shard: int = 16,
+    method: Method = "auto",
+    **rest: Any,
+) -> dict[str, Any]:
+    """Return all that determines the numbers of a set of runs, as plain values for provenance."""
+    with seeded(0):
+        structure = " ".join(str(model()).split())
+    return {
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint(),
+        "targets": None if targets is None else targets.fingerprint(),
+        "model": structure,
+        "recipe": asdict(recipe),
+        "shard": shard,
+        "method": method,
+        **rest,
+    }
+
+
+def shard_trainer(model: Factory, method: Method) -> Callable[..., dict[str, np.ndarray]]:
+    """Return the function that trains one shard of networks and evaluates each on all samples."""
+    if method not in ("auto", "batched", "sequential"):
+        raise UnknownName("method", method, "Choose 'auto', 'batched' or 'sequential'.")
+    if method == "auto":
+        with seeded(0):
+            method = "sequential" if linear_layers(model()) is None else "batched"
+    train_shard = _batched if method == "batched" else _sequential
+
+    def train(
+        dataset: Dataset,
+        members: np.ndarray,
+        recipe: Recipe,
+        numbers: range,
+        seed: int,
+        targets: Dataset | None,
+    ) -> dict[str, np.ndarray]:
+        rows = _positions(members)
+        verdicts = []
+        for predictor in train_shard(model, dataset, rows, recipe, numbers, seed):
+            correct, probability = _verdict(predictor(dataset), dataset)
+            on_targets = np.empty(0, dtype=bool)
+            if targets is not None:
+                on_targets, _ = _verdict(predictor(targets), targets)
+            verdicts.append((correct, probability, on_targets))
+        names = ("correct", "probability", "target_correct")
+        return {
+            name: np.stack(part)
+            for name, part in zip(names, zip(*verdicts, strict=True), strict=True)
+        }
+
+    return train
+
+
+def _batched(
+    model: Factory, dataset: Dataset, rows: Tensor, recipe: Recipe, numbers: range, seed: int
+) -> Iterator[Callable[[Dataset], Tensor]]:
+    ensemble = train_ensemble(model, dataset, rows, recipe, numbers=numbers, seed=seed)
+    for place in range(len(ensemble)):
+        yield partial(ensemble.predict, place)
+
+
+def _sequential(
+    model: Factory, dataset: Dataset, rows: Tensor, recipe: Recipe, numbers: range, seed: int
+) -> Iterator[Callable[[Dataset], Tensor]]:
+    for row, number in zip(rows, numbers, strict=True):
+        with seeded(seed, "init", number):
+            network = model()
+        own_seed = int(rng(seed, "fit", number).integers(2**31))
+        fit(network, dataset.select(row), seed=own_seed, progress=False, **asdict(recipe))
+        yield partial(predict, network)
+
+
+def _verdict(logits: Tensor, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each label is predicted, `(n,)` bool, and its softmax probability, `(n,)`."""
+    correct = logits.argmax(1) == dataset.labels
+    probability = logits.softmax(1).gather(1, dataset.labels[:, None])[:, 0]
+    return correct.cpu().numpy(), probability.cpu().numpy()
+
+
+def _positions(members: np.ndarray) -> Tensor:
+    """Turn a mask `(M, n)` whose rows hold equally many samples into positions `(M, m)`."""
+    return torch.from_numpy(np.nonzero(members)[1].reshape(len(members), -1))

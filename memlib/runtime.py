@@ -1,0 +1,223 @@
+"""Where and how a run happens: seeds, device, scale, progress bar."""
+
+import hashlib
+import json
+import operator
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tqdm.std import tqdm
+
+from memlib.errors import FractionOutOfRange, NotPositive, UnknownName, WrongType
+
+
+def _sequence(seed: int, stream: tuple[int | str, ...]) -> np.random.SeedSequence:
+    parts: list[int | str] = [whole_number("seed", seed, least=0)]
+    for part in stream:
+        try:
+            parts.append(part if isinstance(part, str) else int(operator.index(part)))
+        except TypeError:
+            raise WrongType("stream", part, "Pass whole numbers and strings.") from None
+    # JSON keeps 1 apart from "1", and (12, 3) apart from (1, 23).
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return np.random.SeedSequence(int.from_bytes(digest, "big"))
+
+
+def rng(seed: int, *stream: int | str) -> np.random.Generator:
+    """Return a NumPy generator for one named stream of randomness under one seed.
+
+    Args:
+        seed: The run's seed, 0 or larger.
+        stream: What the numbers are for, for example `"subsets"` or `("init", model)`. Streams
+            with different names are independent of each other.
+
+    Returns:
+        A fresh generator; the same arguments give the same numbers.
+
+    Raises:
+        NotPositive: The seed is negative.
+        WrongType: The seed is not whole, or a part of the stream is neither whole nor a string.
+
+    Example:
+        >>> from memlib.runtime import rng
+        >>> a, b = rng(0, "flip"), rng(0, "flip")
+        >>> bool(a.integers(1000) == b.integers(1000))
+        True
+    """
+    return np.random.Generator(np.random.PCG64(_sequence(seed, stream)))
+
+
+def _torch_seed(seed: int, stream: tuple[int | str, ...]) -> int:
+    return int(_sequence(seed, stream).generate_state(1, np.uint64)[0])
+
+
+def generator(seed: int, *stream: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a PyTorch generator for one named stream of randomness under one seed.
+
+    PyTorch's CPU generator takes 32 bits of seed: of 10,000 streams, two coincide with
+    probability about 1 %.
+
+    Args:
+        seed: The run's seed, 0 or larger.
+        stream: What the numbers are for, as in `rng`.
+        device: Where the generator lives; the numbers differ between CPU and CUDA.
+
+    Returns:
+        A fresh generator; the same arguments give the same numbers on the same kind of device.
+
+    Raises:
+        NotPositive: The seed is negative.
+        WrongType: The seed is not whole, or a part of the stream is neither whole nor a string.
+    """
+    return torch.Generator(device=device).manual_seed(_torch_seed(seed, stream))
+
+
+@contextmanager
+def seeded(seed: int, *stream: int | str) -> Iterator[None]:
+    """Seed PyTorch's global CPU and CUDA generators inside a `with` block, restore them after.
+
+    For code that takes no generator, such as the initialization of layers.
+
+    Args:
+        seed: The run's seed, 0 or larger.
+        stream: What the numbers are for, as in `rng`.
+
+    Raises:
+        NotPositive: The seed is negative.
+        WrongType: The seed is not whole, or a part of the stream is neither whole nor a string.
+
+    Example:
+        >>> import torch
+        >>> from memlib.runtime import seeded
+        >>> with seeded(0, "init"):
+        ...     layer = torch.nn.Linear(2, 2)
+    """
+    value = _torch_seed(seed, stream)
+    cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=cuda):
+        # Not torch.manual_seed: it would also seed back ends that fork_rng does not restore.
+        torch.default_generator.manual_seed(value)
+        if cuda:
+            torch.cuda.manual_seed_all(value)
+        yield
+
+
+def device() -> torch.device:
+    """Return the device to run on: CUDA, else Apple's MPS, else the CPU.
+
+    The environment variable `MEMLIB_DEVICE` (for example `cpu` or `cuda:1`) overrides the choice.
+
+    Returns:
+        The device.
+
+    Raises:
+        UnknownName: `MEMLIB_DEVICE` names no device of this machine.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        available = ["cuda", *(f"cuda:{i}" for i in range(count)), *available]
+    name = os.environ.get("MEMLIB_DEVICE") or available[0]
+    if name not in available:
+        raise UnknownName("MEMLIB_DEVICE", name, f"This machine has {', '.join(available)}.")
+    return torch.device(name)
+
+
+def scale() -> Literal["cpu", "gpu"]:
+    """Return the size at which labs run: `"gpu"` on an accelerator, else `"cpu"`.
+
+    The environment variable `MEMLIB_SCALE` overrides the choice.
+
+    Returns:
+        `"cpu"` (embedded data, a minute on two cores) or `"gpu"` (the papers' scale).
+
+    Raises:
+        UnknownName: `MEMLIB_SCALE` is neither.
+    """
+    name = os.environ.get("MEMLIB_SCALE") or ("cpu" if device().type == "cpu" else "gpu")
+    if name == "cpu":
+        return "cpu"
+    if name == "gpu":
+        return "gpu"
+    raise UnknownName("MEMLIB_SCALE", name, "Set it to cpu or gpu, or unset it.")
+
+
+def progress(
+    iterable: Iterable[Any] | None = None,
+    *,
+    total: int | None = None,
+    desc: str = "",
+    enabled: bool | None = None,
+) -> "tqdm[Any]":
+    """Return a plain-text progress bar on standard error.
+
+    Args:
+        iterable: What to walk through; leave it out to call `update` by hand.
+        total: Number of steps, where `iterable` does not know it.
+        desc: Text in front of the bar.
+        enabled: Show it or not; None shows it only where standard error is a terminal, so that
+            logs and stored notebooks stay free of it.
+
+    Returns:
+        A `tqdm` bar: iterate over it, or use it as a context manager with `update`.
+    """
+    shown = sys.stderr.isatty() if enabled is None else enabled
+    return tqdm(iterable, total=total, desc=desc, disable=not shown, dynamic_ncols=True)
+
+
+def whole_number(argument: str, value: object, least: int = 1) -> int:
+    """Return `value` as an int once it is known to be whole and large enough.
+
+    Args:
+        argument: Name of the argument, for the error.
+        value: What the caller passed.
+        least: The smallest value allowed.
+
+    Returns:
+        The value as a plain int.
+
+    Raises:
+        WrongType: It is not whole.
+        NotPositive: It is below `least`.
+    """
+    fix = f"Pass a whole number that is {least} or larger."
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise WrongType(argument, value, fix) from None
+    if isinstance(value, bool):
+        raise WrongType(argument, value, fix)
+    if number < least:
+        raise NotPositive(argument, value, fix)
+    return number
+
+
+def open_fraction(argument: str, value: object) -> float:
+    """Return `value` as a float once it is known to lie in the open interval (0, 1).
+
+    Args:
+        argument: Name of the argument, for the error.
+        value: What the caller passed.
+
+    Returns:
+        The value as a plain float.
+
+    Raises:
+        WrongType: It is not a real number.
+        FractionOutOfRange: It is not inside (0, 1); NaN is not.
+    """
+    fix = "Pass a number larger than 0 and smaller than 1."
+    try:
+        number = float(operator.pos(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        raise WrongType(argument, value, fix) from None
+    if not 0.0 < number < 1.0:
+        raise FractionOutOfRange(argument, value, fix)
+    return number

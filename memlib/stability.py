@@ -1,0 +1,320 @@
+"""Stability-based memorization and influence: two masked means over many runs.
+
+Training (`memlib.runs`) and estimation are apart: a set of runs is trained once, stored shard by
+shard, and read by every estimator here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memlib import results
+from memlib.ensemble import Recipe
+from memlib.errors import EmptySelection
+from memlib.runs import (
+    Factory,
+    Method,
+    Runs,
+    draw_subsets,
+    run_settings,
+    save_runs,
+    shard_trainer,
+    subset_runs,
+)
+from memlib.runtime import progress as progress_bar
+from memlib.runtime import whole_number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from memlib.data import Dataset
+
+__all__ = [
+    "Runs",
+    "draw_subsets",
+    "influence",
+    "influence_scores",
+    "leave_one_out",
+    "masked_mean",
+    "memorization",
+    "memorization_scores",
+    "subset_runs",
+]
+
+
+def memorization_scores(runs: Runs) -> pd.DataFrame:
+    """Estimate every sample's memorization from a set of runs, with standard errors.
+
+    The score of sample `i` is the mean of `correct` over the runs that trained on it minus the
+    mean over the runs that did not (Feldman & Zhang 2020, Sec. 2). For subsets of size `m` it is
+    unbiased for `E[correct | i in S] - E[correct | i not in S]` over uniform subsets `S` of size
+    `m`: not for the leave-one-out difference at the full data set.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        One row per sample (index `sample`), higher = more memorized. `memorization` lies in
+        [-1, 1] (signed, as in Feldman 2020); `memorization_gibbs` is the same with the probability
+        of the label in place of 0/1 correctness, which is the memorization of the classifier that
+        samples its label from the softmax (absent for runs without probabilities).
+        `memorization_se` and `memorization_gibbs_se` are standard errors that treat the runs as
+        independent. `accuracy_in` and `accuracy_out` are the two means, `runs_in` and `runs_out`
+        their counts. A score is NaN where a sample was never in or never out, a standard error
+        also below two runs on either side.
+
+    Cost: O(M n) time and memory.
+    """
+    return _differences(runs.ids, runs.correct, runs.probability, runs.members, ~runs.members)
+
+
+def _differences(
+    ids: np.ndarray,
+    correct: np.ndarray,
+    probability: np.ndarray | None,
+    inside: np.ndarray,
+    outside: np.ndarray,
+) -> pd.DataFrame:
+    """The table of `memorization_scores`, for the runs that two `(M, n)` masks call in and out."""
+    import pandas as pd
+
+    values = {"memorization": correct, "memorization_gibbs": probability}
+    columns: dict[str, np.ndarray] = {}
+    for name, of_runs in values.items():
+        if of_runs is not None:
+            mean_in, variance_in = masked_mean(of_runs, inside)
+            mean_out, variance_out = masked_mean(of_runs, outside)
+            columns |= {
+                name: mean_in - mean_out,
+                f"{name}_se": np.sqrt(variance_in + variance_out),
+            }
+    columns["accuracy_in"], columns["accuracy_out"] = (
+        masked_mean(correct, side)[0] for side in (inside, outside)
+    )
+    columns |= {"runs_in": inside.sum(0), "runs_out": outside.sum(0)}
+    return pd.DataFrame(columns, index=pd.Index(ids, name="sample"))
+
+
+def masked_mean(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each sample's mean over the runs that a mask selects, and that mean's variance.
+
+    Args:
+        values: `(M, n)`, one row per run.
+        mask: `(M, n)` bool.
+
+    Returns:
+        `(n,)` means, NaN where the mask selects no run; `(n,)` unbiased estimates of the variance
+        of the mean, NaN where it selects fewer than two.
+    """
+    count = mask.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(mask, values, 0).sum(0, dtype=np.float64) / count
+        deviations = np.where(mask, values - mean, 0)
+        return mean, np.square(deviations).sum(0) / (count - 1) / count
+
+
+def influence_scores(runs: Runs, *, threshold: float = 0.15, block: int = 500) -> pd.DataFrame:
+    """Find the pairs in which training on a sample raises the accuracy on a target.
+
+    The influence of sample `i` on target `j` is the mean of "`j` is predicted correctly" over the
+    runs that trained on `i` minus the mean over the others (Feldman & Zhang 2020, Eq. 2). Targets
+    are the second data set of the runs or, without one, the samples themselves (then pairs with
+    `i = j`, which are memorization, are left out).
+
+    Args:
+        runs: The runs.
+        threshold: Pairs with less influence are dropped; the `(n, q)` matrix is never held whole.
+        block: Samples treated at once.
+
+    Returns:
+        One row per pair, the largest influence first: `sample`, `target`, `influence` in [-1, 1]
+        (higher = the target depends more on the sample), `influence_se`.
+
+    Cost: 2 M n q operations; O(M (n + q) + block q) memory.
+    """
+    import pandas as pd
+
+    own = len(runs.target_ids) == 0
+    target_ids = runs.ids if own else runs.target_ids
+    correct = (runs.correct if own else runs.target_correct).astype(np.float32)
+    hits = correct.sum(0)
+    found = []
+    for start in range(0, len(runs.ids), whole_number("block", block)):
+        inside = runs.members[:, start : start + block].T.astype(np.float32)
+        count_in = inside.sum(1, keepdims=True)
+        count_out = len(runs) - count_in
+        hits_in = inside @ correct
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean_in, mean_out = hits_in / count_in, (hits - hits_in) / count_out
+            variance_in = mean_in * (1 - mean_in) / (count_in - 1)
+            variance_out = mean_out * (1 - mean_out) / (count_out - 1)
+        difference = mean_in - mean_out
+        if own:
+            row = np.arange(len(difference))
+            difference[row, start + row] = np.nan
+        sample, target = np.nonzero(difference >= threshold)
+        pairs = {
+            "sample": runs.ids[start + sample],
+            "target": target_ids[target],
+            "influence": difference[sample, target],
+            "influence_se": np.sqrt(variance_in + variance_out)[sample, target],
+        }
+        found.append(pd.DataFrame(pairs))
+    table = pd.concat(found)
+    return table.sort_values("influence", ascending=False, kind="stable", ignore_index=True)
+
+
+def memorization(
+    dataset: Dataset,
+    model: Factory,
+    *,
+    models: int,
+    fraction: float = 0.7,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    targets: Dataset | None = None,
+    out: str | Path | None = None,
+    runs_out: str | Path | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Estimate the memorization of every sample by training networks on random subsets.
+
+    `subset_runs`, then `memorization_scores`. With `out`, finished shards lie in the folder
+    `<out>.runs` while it runs; killed and called again, it goes on there and ends with the
+    identical table.
+
+    Args:
+        dataset: As in `subset_runs`, as are `model`, `models`, `fraction`, `recipe`, `seed`,
+            `targets`, `progress` and the `options` `shard` and `method`.
+        out: Parquet file for the table and its provenance.
+        runs_out: Npz file for the verdicts of all runs (see `memlib.runs.save_runs`).
+
+    Returns:
+        The table of `memorization_scores`.
+
+    Raises:
+        ForeignResult: `out` exists and was made with other settings.
+        CorruptResult: `out` exists and was truncated or edited.
+        InvalidInput: As `subset_runs`.
+
+    Example:
+        >>> from memlib import data, models, stability
+        >>> digits = data.load("digits")
+        >>> table = stability.memorization(digits, lambda: models.mlp((1, 8, 8)), models=20)
+        >>> table.columns[0]
+        'memorization'
+    """
+    call: dict[str, Any] = {"models": models, "fraction": fraction, "seed": seed}
+    call["recipe"] = recipe or Recipe()
+    settings = run_settings(dataset, model, targets=targets, **call, **options)
+    wanted = [Path(path) for path in (out, runs_out) if path is not None]
+    if out is not None and all(path.exists() for path in wanted):
+        return results.load_table(out, settings=settings)[0]
+    begun = time.perf_counter()
+    folder = Path(f"{wanted[0]}.runs") if wanted else None
+    runs = subset_runs(
+        dataset, model, targets=targets, **call, **options, folder=folder, progress=progress
+    )
+    table = memorization_scores(runs)
+    seconds = time.perf_counter() - begun
+    stamp = results.provenance("memlib.stability.memorization", settings, seconds)
+    if runs_out is not None:
+        save_runs(runs_out, runs, stamp)
+    if out is not None:
+        results.save_table(out, table, stamp)
+    if folder is not None:
+        shutil.rmtree(folder)
+    return table
+
+
+def influence(
+    dataset: Dataset,
+    targets: Dataset,
+    model: Factory,
+    *,
+    threshold: float = 0.15,
+    **options: Any,
+) -> pd.DataFrame:
+    """Find the training samples on which single targets depend: subset runs, two masked means.
+
+    Args:
+        dataset: The training samples.
+        targets: The samples whose accuracy is watched, usually the test set.
+        model: As in `subset_runs`.
+        threshold: As in `influence_scores`.
+        options: The other arguments of `subset_runs`; `models` is required.
+
+    Returns:
+        The table of `influence_scores`.
+
+    Raises:
+        InvalidInput: As `subset_runs`.
+    """
+    runs = subset_runs(dataset, model, targets=targets, **options)
+    return influence_scores(runs, threshold=threshold)
+
+
+def leave_one_out(
+    dataset: Dataset,
+    model: Factory,
+    *,
+    samples: Sequence[int],
+    repeats: int,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    shard: int = 16,
+    method: Method = "auto",
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Estimate memorization as Feldman (2020) defines it, retraining without each sample in turn.
+
+    `repeats` networks are trained on the whole data set and, for each chosen sample, `repeats`
+    more without it, every one from a random stream of its own.
+
+    Args:
+        dataset: The data set S.
+        model: As in `subset_runs`, as are `recipe`, `seed`, `shard`, `method` and `progress`.
+        samples: Ids of the samples to score.
+        repeats: Networks per training set.
+
+    Returns:
+        The table of `memorization_scores` with one row per chosen sample. All rows share the
+        networks trained on the whole data set, so their errors are correlated.
+
+    Raises:
+        EmptySelection: No sample is chosen.
+        UnknownIds: A chosen sample is not in the data set.
+        NotPositive: `repeats` or `shard` is below 1.
+        UnknownName: `method` is none of the three.
+
+    Cost: `repeats * (1 + len(samples))` trainings: for small data sets.
+    """
+    repeats, shard = whole_number("repeats", repeats), whole_number("shard", shard)
+    if len(samples) == 0:
+        raise EmptySelection("samples", samples, "Name at least one sample id.")
+    ids = dataset.ids.cpu().numpy()
+    chosen = dataset.positions(samples)
+    train = shard_trainer(model, method)
+
+    # Row r of the first block is the r-th full network; then come `repeats` rows per sample.
+    left_out = np.concatenate([np.full(repeats, -1), np.repeat(chosen, repeats)])
+    members = np.arange(len(ids)) != left_out[:, None]
+    starts = [*range(0, repeats, shard), *range(repeats, len(members), shard)]
+    parts = []
+    with progress_bar(total=len(members), desc="leave one out", enabled=progress) as bar:
+        for start, stop in zip(starts, [*starts[1:], len(members)], strict=True):
+            numbers = range(start, stop)
+            part = train(dataset, members[start:stop], recipe or Recipe(), numbers, seed, None)
+            parts.append(part)
+            bar.update(len(numbers))
+    correct = np.concatenate([part["correct"] for part in parts])[:, chosen]
+    probability = np.concatenate([part["probability"] for part in parts])[:, chosen]
+    full = np.broadcast_to(left_out[:, None] < 0, correct.shape)
+    return _differences(ids[chosen], correct, probability, full, left_out[:, None] == chosen)

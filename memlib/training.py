@@ -1,0 +1,436 @@
+"""One training loop: SGD on a data set held as tensors on the device, with exact resume."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+
+from memlib import runtime
+from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
+from memlib.data import Dataset
+from memlib.dynamics import DynamicsTracker, evaluation
+from memlib.errors import (
+    InvalidInput,
+    NotPositive,
+    UnknownIds,
+    UnknownName,
+    WrongShape,
+)
+
+_PADDING = 4  # pixels on each side before the random crop, as usual on CIFAR
+
+
+class TrainingDiverged(RuntimeError):
+    """The training loss became NaN or infinite; the message names epoch, step and rate."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training run measured on its own training passes.
+
+    Args:
+        loss: Mean cross-entropy over the samples of each epoch, in nats, while the weights move.
+        accuracy: Fraction of correct predictions of each epoch, in the same passes.
+        seconds: Wall time of all epochs, interrupted ones not counted.
+    """
+
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    seconds: float = 0.0
+
+
+Callback = Callable[[int, nn.Module, History], object]
+_Batch = tuple[Tensor, Tensor, Tensor]  # images, labels, ids
+
+
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    milestones: Sequence[int] = (),
+    gamma: float = 0.1,
+    augment: str | None = None,
+    tracker: DynamicsTracker | None = None,
+    track: str = "train",
+    callbacks: Sequence[Callback] = (),
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+    device: torch.device | str | None = None,
+) -> History:
+    """Train a classifier in place by stochastic gradient descent on the cross-entropy.
+
+    The same arguments and initial weights give the same weights, bit for bit on the CPU with
+    the same number of threads. Batches, augmentation and dropout have random streams of their
+    own under `seed`; the global generators are left as they were.
+
+    What the tracker sees. With `track="train"` it gets the logits of the training pass, for
+    free: in train mode (dropout, batch norm), of the augmented images, while the weights move
+    during the epoch. If it wants input gradients, they come from the same backward pass and cost
+    one more product in the first layer; each is exactly the gradient of the sample's own loss
+    (at its augmented image), unless the model has batch norm: then a sample's input moves the
+    other losses of its batch, and their gradients are added in. With `track="eval"` one extra
+    pass at the *start* of each epoch, in eval mode and without augmentation, gives index t of
+    the scores exactly the weights w_t of Eq. 3 and 4 of `orders`, t = 0 .. epochs - 1 counted in
+    epochs; it costs a forward pass (with input gradients, a backward pass too).
+
+    Args:
+        model: Network from images (b, c, h, w) to logits (b, k); it is moved to the device.
+        dataset: Training samples.
+        epochs: Passes over the data.
+        batch_size: Samples per step; the last batch of an epoch may be smaller.
+        lr: Learning rate; the peak for one-cycle.
+        momentum: Momentum of SGD, in [0, 1).
+        weight_decay: Factor of the weights added to their gradient.
+        schedule: `"constant"`; `"step"`: times `gamma` at each milestone; `"one-cycle"`: up and
+            down over all steps, the momentum held.
+        milestones: Epochs at which `"step"` lowers the rate, increasing.
+        gamma: Factor of `"step"`.
+        augment: `"crop-flip"`: a crop at random after padding by 4 black pixels, and a
+            horizontal flip with probability 1/2; None for the images as they are.
+        tracker: Tracker to feed; its `end_epoch` is called once per epoch.
+        track: Which pass feeds it.
+        callbacks: Each called as `callback(epoch, model, history)` after every epoch, before the
+            checkpoint is written.
+        seed: Seed of batches, augmentation and dropout.
+        checkpoint: File written atomically after each epoch. If it exists, training goes on
+            where it was, and the result equals the uninterrupted one; if it holds a finished
+            run, fit returns at once with its weights.
+        progress: Show a bar; None: only where standard error is a terminal.
+        device: Where to train; None takes `memlib.device()`.
+
+    Returns:
+        Loss and accuracy of each epoch, from the training passes.
+
+    Raises:
+        NotPositive: epochs, batch_size, lr or gamma is not positive.
+        UnknownName: schedule, augment or track is none of those above.
+        InvalidInput: momentum, weight_decay or milestones cannot be used.
+        WrongShape: The model's output is not (b, k).
+        UnknownIds: The tracker does not know an id of the data set.
+        TrainingDiverged: The loss is not finite; noticed at the end of the epoch.
+        ForeignResult: The checkpoint is of other settings, model or data; names which.
+        CorruptResult: The checkpoint is truncated, edited or not one of these.
+
+    Example:
+        >>> from memlib import data, models, training
+        >>> digits = data.load("digits")
+        >>> network = models.mlp(shape=digits.images.shape[1:], width=32)
+        >>> history = training.fit(network, digits, epochs=3, progress=False)
+        >>> len(history.loss)
+        3
+    """
+    epochs = runtime.whole_number("epochs", epochs)
+    batch_size = runtime.whole_number("batch_size", batch_size)
+    _check_names(augment, track)
+    if not 0.0 <= momentum < 1.0:
+        raise InvalidInput("momentum", momentum, "Pass a number from 0 up to, not including, 1.")
+    if not 0.0 <= weight_decay < math.inf:
+        raise InvalidInput("weight_decay", weight_decay, "Pass 0 or a positive number.")
+    steps = math.ceil(len(dataset) / batch_size)
+    rates = learning_rates(schedule, lr, epochs, steps, milestones=milestones, gamma=gamma)
+    if tracker is not None:
+        unknown = ~torch.isin(dataset.ids.cpu(), tracker.ids)
+        if unknown.any():
+            fix = "Make the tracker with dataset.ids."
+            raise UnknownIds("tracker", dataset.ids.cpu()[unknown].tolist(), fix)
+    path = None if checkpoint is None else Path(checkpoint)
+    settings = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": float(lr),
+        "momentum": float(momentum),
+        "weight_decay": float(weight_decay),
+        "schedule": schedule,
+        "milestones": [int(milestone) for milestone in milestones],
+        "gamma": float(gamma),
+        "augment": augment,
+        "track": None if tracker is None else track,
+        "seed": int(seed),
+        "model": _signature(model),
+        "dataset": "" if path is None else dataset.fingerprint(),
+    }
+    place = runtime.device() if device is None else torch.device(device)
+    model.to(place)
+    dataset = dataset.to(place)
+    optimizer = torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
+    history = History()
+    was_training = model.training
+    with (
+        runtime.seeded(seed, "training"),
+        runtime.progress(total=epochs * steps, desc="training", enabled=progress) as bar,
+    ):
+        if path is not None and path.exists():
+            content, random = read_checkpoint(path, settings)
+            history = _restore(content, model, optimizer, tracker)
+            restore_random(random)
+            bar.update(len(history.loss) * steps)
+        for epoch in range(len(history.loss), epochs):
+            started = time.perf_counter()
+            if tracker is not None and track == "eval":
+                _observe(model, dataset, batch_size, tracker)
+                tracker.end_epoch()
+            model.train()
+            losses, hits = [], []
+            fed = tracker if track == "train" else None
+            for step, batch in enumerate(
+                _batches(dataset, batch_size, augment, seed, epoch), epoch * steps
+            ):
+                optimizer.param_groups[0]["lr"] = rates[step]
+                loss, hit = _step(model, optimizer, batch, dataset.num_classes, fed)
+                losses.append(loss)
+                hits.append(hit)
+                bar.update()
+            mean = _mean_loss(losses, len(dataset), batch_size, epoch, rates[epoch * steps :])
+            if tracker is not None and track == "train":
+                tracker.end_epoch()
+            accuracy = int(torch.stack(hits).sum()) / len(dataset)
+            bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{accuracy:.3f}")
+            history = History(
+                (*history.loss, mean),
+                (*history.accuracy, accuracy),
+                history.seconds + time.perf_counter() - started,
+            )
+            for callback in callbacks:
+                callback(epoch, model, history)
+            if path is not None:
+                write_checkpoint(path, settings, _state(model, optimizer, tracker, history))
+    model.train(was_training)
+    return history
+
+
+@torch.no_grad()
+def predict(model: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Tensor:
+    """Return the logits of all samples, in eval mode and without augmentation.
+
+    Args:
+        model: Network from images (b, c, h, w) to logits (b, k); its mode is left as it was.
+        dataset: Samples.
+        batch_size: Samples per forward pass.
+
+    Returns:
+        Logits (n, k) in the order of the data set, on the device of its labels.
+
+    Raises:
+        NotPositive: batch_size is below 1.
+        WrongShape: The model's output is not (b, k).
+    """
+    parameter = next(model.parameters(), dataset.images)
+    parts = dataset.images.split(runtime.whole_number("batch_size", batch_size))
+    with evaluation(model):
+        logits = [model(part.to(parameter.device)) for part in parts]
+    for part, images in zip(logits, parts, strict=True):
+        _check_logits(part, len(images), dataset.num_classes)
+    return torch.cat(logits).to(dataset.labels.device)
+
+
+def learning_rates(
+    schedule: str,
+    lr: float,
+    epochs: int,
+    steps: int,
+    *,
+    milestones: Sequence[int] = (),
+    gamma: float = 0.1,
+) -> list[float]:
+    """Return the learning rate of every step of a run, as PyTorch's schedulers give it.
+
+    Args:
+        schedule: `"constant"`, `"step"` (`MultiStepLR`, changed between epochs) or `"one-cycle"`
+            (`OneCycleLR`, changed at every step).
+        lr: Learning rate; the peak for one-cycle.
+        epochs: Number of epochs.
+        steps: Steps in an epoch.
+        milestones: Epochs at which `"step"` multiplies the rate by `gamma`, increasing.
+        gamma: Factor of `"step"`.
+
+    Returns:
+        `epochs * steps` rates.
+
+    Raises:
+        NotPositive: epochs, steps, lr or gamma is not positive and finite.
+        UnknownName: There is no such schedule.
+        InvalidInput: Milestones without `"step"`, none with it, or out of order or range.
+    """
+    if schedule not in ("constant", "step", "one-cycle"):
+        raise UnknownName("schedule", schedule, "Pass constant, step or one-cycle.")
+    total = runtime.whole_number("epochs", epochs) * runtime.whole_number("steps", steps)
+    for name, value in (("lr", lr), ("gamma", gamma)):
+        if not 0.0 < value < math.inf:
+            raise NotPositive(name, value, "Pass a positive, finite number.")
+    places = [runtime.whole_number("milestones", milestone) for milestone in milestones]
+    if places != sorted({*places}) or (places and places[-1] >= epochs):
+        fix = f"Pass increasing epochs from 1 to {epochs - 1}."
+        raise InvalidInput("milestones", milestones, fix)
+    if bool(places) != (schedule == "step"):
+        fix = 'Pass milestones with schedule="step", and only with it.'
+        raise InvalidInput("milestones", milestones, fix)
+    if schedule == "constant":
+        return [float(lr)] * total
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=lr)
+    scheduler: LRScheduler
+    if schedule == "step":
+        scheduler, per_change, changes = MultiStepLR(optimizer, places, gamma), steps, epochs
+    else:
+        scheduler = OneCycleLR(optimizer, max_lr=lr, total_steps=total, cycle_momentum=False)
+        per_change, changes = 1, total
+    optimizer.step()  # nothing moves; PyTorch warns of a schedule that steps without it
+    rates: list[float] = []
+    for _ in range(changes):
+        rates += [float(optimizer.param_groups[0]["lr"])] * per_change
+        scheduler.step()
+    return rates
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: _Batch,
+    classes: int,
+    tracker: DynamicsTracker | None,
+) -> tuple[Tensor, Tensor]:
+    """Take one step of SGD; return the batch's mean loss and its number of correct ones."""
+    images, labels, ids = batch
+    gradients = tracker is not None and tracker.needs_input_grads
+    images.requires_grad_(gradients)
+    logits = model(images)
+    _check_logits(logits, len(ids), classes)
+    loss = F.cross_entropy(logits, labels, reduction="none").mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if tracker is not None:
+        # Of the mean over the batch, each sample's own loss is a b-th part.
+        own = images.grad.mul_(len(ids)) if gradients and images.grad is not None else None
+        tracker.update(ids, logits, labels, own)
+    optimizer.step()
+    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+
+def _batches(
+    dataset: Dataset, batch_size: int, augment: str | None, seed: int, epoch: int
+) -> Iterator[_Batch]:
+    """Yield the batches of one epoch."""
+    n, place = len(dataset), dataset.images.device
+    # Drawn on the CPU, so that the order is the same on every device.
+    order = torch.randperm(n, generator=runtime.generator(seed, "batches", epoch)).to(place)
+    if augment is not None:
+        random = runtime.generator(seed, "augmentation", epoch)
+        shifts = torch.randint(2 * _PADDING + 1, (n, 2), generator=random).to(place)
+        flips = (torch.rand(n, generator=random) < 0.5).to(place)
+        black = torch.tensor([-m / s for m, s in zip(dataset.mean, dataset.std, strict=True)])
+        black = black.to(dataset.images)
+    labels, ids = dataset.labels[order], dataset.ids[order]
+    for start in range(0, n, batch_size):
+        part = slice(start, start + batch_size)
+        images = dataset.images[order[part]]
+        if augment is not None:
+            images = _crop_flip(images, shifts[part], flips[part], black)
+        yield images, labels[part], ids[part]
+
+
+def _crop_flip(images: Tensor, shifts: Tensor, flips: Tensor, black: Tensor) -> Tensor:
+    """Crop each image (c, h, w) of a batch at its shift (2,) after padding, and mirror some."""
+    count, channels, height, width = images.shape
+    size = (count, channels, height + 2 * _PADDING, width + 2 * _PADDING)
+    padded = black[:, None, None].expand(size).clone()
+    padded[:, :, _PADDING:-_PADDING, _PADDING:-_PADDING] = images
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (b, c, 9, 9, h, w)
+    crops = windows[torch.arange(count, device=images.device), :, shifts[:, 0], shifts[:, 1]]
+    return torch.where(flips[:, None, None, None], crops.flip(3), crops)
+
+
+def _observe(model: nn.Module, dataset: Dataset, batch_size: int, tracker: DynamicsTracker) -> None:
+    """Feed the tracker every sample at the present weights, in eval mode, as it is."""
+    gradients = tracker.needs_input_grads
+    with evaluation(model), torch.set_grad_enabled(gradients):
+        for images, labels, ids in zip(
+            *(tensor.split(batch_size) for tensor in (dataset.images, dataset.labels, dataset.ids)),
+            strict=True,
+        ):
+            images = images.detach().requires_grad_(gradients)
+            logits = model(images)
+            _check_logits(logits, len(images), dataset.num_classes)
+            own = None
+            if gradients:
+                total = F.cross_entropy(logits, labels, reduction="sum")
+                (own,) = torch.autograd.grad(total, images)
+            tracker.update(ids, logits, labels, own)
+
+
+def _mean_loss(
+    losses: list[Tensor], n: int, batch_size: int, epoch: int, rates: list[float]
+) -> float:
+    """Return an epoch's mean loss per sample; refuse one that is not finite."""
+    # One look per epoch: a look per step would make the device wait.
+    values = torch.stack(losses).cpu().double()
+    broken = ~torch.isfinite(values)
+    if broken.any():
+        step = int(broken.nonzero()[0])
+        raise TrainingDiverged(
+            f"The loss became {values[step].item()} in epoch {epoch}, step {step}, at learning "
+            f"rate {rates[step]:g}. Lower lr, or warm up with schedule='one-cycle'."
+        )
+    sizes = torch.full_like(values, batch_size)
+    sizes[-1] = n - batch_size * (len(values) - 1)
+    return float(values @ sizes) / n
+
+
+def _check_logits(logits: Tensor, batch: int, classes: int) -> None:
+    if logits.shape != (batch, classes):
+        fix = f"The model must return logits of shape ({batch}, {classes})."
+        raise WrongShape("model", tuple(logits.shape), fix)
+
+
+def _check_names(augment: str | None, track: str) -> None:
+    if augment not in (None, "crop-flip"):
+        raise UnknownName("augment", augment, 'Pass None or "crop-flip".')
+    if track not in ("train", "eval"):
+        raise UnknownName("track", track, 'Pass "train" or "eval".')
+
+
+def _signature(model: nn.Module) -> str:
+    """Return the architecture as text: modules, and name and shape of every tensor."""
+    tensors = [f"{name} {tuple(value.shape)}" for name, value in model.state_dict().items()]
+    return "\n".join([str(model), *tensors])
+
+
+def _state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tracker: DynamicsTracker | None,
+    history: History,
+) -> dict[str, Any]:
+    return {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "tracker": None if tracker is None else tracker.state_dict(),
+        "history": [list(history.loss), list(history.accuracy), history.seconds],
+    }
+
+
+def _restore(
+    content: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tracker: DynamicsTracker | None,
+) -> History:
+    if tracker is not None:  # first, since it may refuse: nothing is half restored
+        tracker.load_state_dict(content["tracker"])
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    loss, accuracy, seconds = content["history"]
+    return History(tuple(loss), tuple(accuracy), seconds)

@@ -1,0 +1,62 @@
+"""Runs labs and stores their outputs: `make labs`, or `make labs LABS=notebooks/part1/NAME.ipynb`.
+
+Two runs write the same bytes where the results are the same: no time stamps, no machine's details.
+`--clean` only takes those out, without running anything (the pre-commit hook).
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def clean(notebook: nbformat.NotebookNode) -> None:
+    """Takes out of a notebook what depends on the moment or the machine."""
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    for cell in notebook.cells:
+        for key in ("execution", "collapsed", "scrolled", "jupyter", "colab", "outputId", "id"):
+            cell.metadata.pop(key, None)
+
+
+def run(path: Path) -> None:
+    """Executes a lab in its own folder and writes it back; if a cell fails, the file stays."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=1200,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    ).execute()
+    write(path, notebook)
+
+
+def write(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Writes a notebook in its one layout."""
+    clean(notebook)
+    nbformat.validate(notebook)
+    path.write_text(nbformat.writes(notebook, version=4).rstrip("\n") + "\n", "utf-8")
+
+
+def main(arguments: list[str]) -> None:
+    """Runs, or only cleans, the labs that are named, or all."""
+    only_clean = "--clean" in arguments
+    named = [Path(a).resolve() for a in arguments if a != "--clean"]
+    for path in named or sorted((ROOT / "notebooks").glob("**/*.ipynb")):
+        if ".ipynb_checkpoints" in path.parts:
+            continue
+        start = time.perf_counter()
+        if only_clean:
+            write(path, nbformat.read(path, as_version=4))
+        else:
+            run(path)
+            print(f"{path.relative_to(ROOT)}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
