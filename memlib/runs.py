@@ -40,6 +40,7 @@ class Runs:
             runs read from a file, which keeps verdicts only.
         target_ids: Ids `(q,)` of a second data set; empty if none was given.
         target_correct: `(M, q)` bool, the same as `correct` for that data set.
+        seconds: Wall time of all trainings, also of those that an earlier call had finished.
     """
 
     ids: np.ndarray
@@ -48,6 +49,7 @@ class Runs:
     probability: np.ndarray | None
     target_ids: np.ndarray
     target_correct: np.ndarray
+    seconds: float = 0.0
 
     def __len__(self) -> int:
         return len(self.members)
@@ -151,20 +153,22 @@ def subset_runs(
         shard=shard,
         method=method,
     )
-    parts = []
+    parts, seconds = [], 0.0
     with progress_bar(total=models, desc="subset models", enabled=progress) as bar:
         for start in range(0, models, shard):
             numbers = range(start, min(start + shard, models))
             path = Path(folder) / f"shard-{start // shard:05d}.npz" if folder else None
             if path and path.exists():
-                part, _ = results.load_arrays(path, settings=settings)
+                part, stamp = results.load_arrays(path, settings=settings)
+                seconds += stamp.wall_seconds
             else:
                 begun = time.perf_counter()
                 part = train(dataset, members[start : numbers.stop], recipe, numbers, seed, targets)
+                took = time.perf_counter() - begun
+                seconds += took
                 if path:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    seconds = time.perf_counter() - begun
-                    stamp = results.provenance("memlib.stability.subset_runs", settings, seconds)
+                    stamp = results.provenance("memlib.runs.subset_runs", settings, took)
                     results.save_arrays(path, part, stamp)
             parts.append(part)
             bar.update(len(numbers))
@@ -173,6 +177,7 @@ def subset_runs(
         ids=dataset.ids.cpu().numpy(),
         members=members,
         target_ids=nobody if targets is None else targets.ids.cpu().numpy(),
+        seconds=seconds,
         **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
     )
 
@@ -212,7 +217,8 @@ def load_runs(
         name: np.unpackbits(arrays[name], axis=1, count=count).astype(bool)
         for name, count in counts.items()
     }
-    return Runs(ids=ids, target_ids=target_ids, probability=None, **bits), stamp
+    runs = Runs(ids, target_ids=target_ids, probability=None, seconds=stamp.wall_seconds, **bits)
+    return runs, stamp
 
 
 def probability_curves(

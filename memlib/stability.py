@@ -7,7 +7,6 @@ shard, and read by every estimator here.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,14 +216,12 @@ def memorization(
     wanted = [Path(path) for path in (out, runs_out) if path is not None]
     if out is not None and all(path.exists() for path in wanted):
         return results.load_table(out, settings=settings)[0]
-    begun = time.perf_counter()
     folder = Path(f"{wanted[0]}.runs") if wanted else None
     runs = subset_runs(
         dataset, model, targets=targets, **call, **options, folder=folder, progress=progress
     )
     table = memorization_scores(runs)
-    seconds = time.perf_counter() - begun
-    stamp = results.provenance("memlib.stability.memorization", settings, seconds)
+    stamp = results.provenance("memlib.stability.memorization", settings, runs.seconds)
     if runs_out is not None:
         save_runs(runs_out, runs, stamp)
     if out is not None:
