@@ -38,7 +38,10 @@ test: book  ## build the book, then test memlib, the claims, the labs and the si
 		--durations=10 tests notebooks
 
 bench: $(STAMP)  ## measure the performance claims, as ratios within one run
-	$(BIN)/python scripts/bench.py
+	@for file in tests/benchmarks/bench_*.py; do \
+		name=$$(basename $$file .py); echo "== $$name"; \
+		$(BIN)/python -m tests.benchmarks.$$name || exit 1; \
+	done
 
 labs: $(STAMP)  ## run the labs again and store their outputs (LABS=notebooks/… for some)
 	$(BIN)/python scripts/run_labs.py $(LABS)

@@ -1,6 +1,6 @@
 """memlib: measure what a neural network memorized, one row per sample and one column per score.
 
-Submodules load on first use, so that ``import memlib`` costs next to nothing:
+Submodules load on first use, so that `import memlib` costs next to nothing:
 
 Example:
     >>> import memlib

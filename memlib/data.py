@@ -257,24 +257,26 @@ _SOURCES: dict[str, tuple[_Reader, tuple[float, ...], tuple[float, ...]]] = {
     "cifar100": (datasets.cifar100, (0.507075, 0.486549, 0.440918), (0.267334, 0.256438, 0.276150)),
 }
 NAMES = (*_SOURCES, "imagenet-folder")
-_IMAGENET: tuple[tuple[float, ...], ...] = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # those usual for ImageNet
+# Those usual for ImageNet.
+_IMAGENET: tuple[tuple[float, ...], ...] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def load(name: str, split: str = "train", *, root: Path | str | None = None) -> Dataset:
     """Return a data set by name, normalized by its training split's mean and deviation.
 
-    | name | images | where from | id |
-    | --- | --- | --- | --- |
-    | `fmnist-mini` | 5,000 + 1,000 of 1 x 28 x 28 | shipped with memlib | place in Fashion-MNIST |
-    | `digits` | 1,437 + 360 of 1 x 8 x 8 | scikit-learn | place in scikit-learn's order |
-    | `fashion-mnist` | 60,000 + 10,000 of 1 x 28 x 28 | root, Debian's folder, download | place |
-    | `cifar10`, `cifar100` | 50,000 + 10,000 of 3 x 32 x 32 | root, download | place |
-    | `imagenet-folder` | yours, 3 x 224 x 224 | root/split, a folder a class | place among files |
+    The names, with the numbers of training and test images, their shape, and where they come from:
 
-    `fmnist-mini` and `digits` have as many images of each class, `digits` in its test split only.
+    - `fmnist-mini`: 5,000 + 1,000 of (1, 28, 28), shipped with memlib, as many of each class.
+    - `digits`: 1,437 + 360 of (1, 8, 8), from scikit-learn, 36 test images of each class.
+    - `fashion-mnist`: 60,000 + 10,000 of (1, 28, 28), from the root, else from the folder of
+      Debian's package dataset-fashion-mnist, else downloaded.
+    - `cifar10`, `cifar100`: 50,000 + 10,000 of (3, 32, 32), from the root, else downloaded.
+    - `imagenet-folder`: those in root/split, one folder for each class, cut to (3, 224, 224) and
+      normalized as is usual for ImageNet.
+
+    An image's id is its place in the original data set (for `fmnist-mini`, in the split of
+    Fashion-MNIST that it was drawn from; for `imagenet-folder`, among the sorted files). Training
+    and test images can therefore have the same id, except in `digits`.
 
     Args:
         name: One of the names above.
@@ -284,7 +286,7 @@ def load(name: str, split: str = "train", *, root: Path | str | None = None) -> 
             inside it).
 
     Returns:
-        The data set. Ids are stable: the same image has the same id in every run.
+        The data set.
 
     Raises:
         UnknownName: There is no such data set or split.

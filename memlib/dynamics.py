@@ -6,6 +6,7 @@ learning times, CSLT, forgetting events and AUM.
 
 import hashlib
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -110,7 +111,13 @@ class DynamicsTracker:
             raise NotPositive("tau", tau, "Pass a positive squared gradient norm, or None.")
         if tau is not None and not input_grads:
             raise InvalidInput("tau", tau, "Pass input_grads=True with it: Eq. 4 needs gradients.")
-        self.ids = _whole("ids", ids).detach().cpu().to(torch.int64).clone()
+        try:
+            given = ids if isinstance(ids, Tensor) else torch.tensor(np.asarray(ids))
+        except (TypeError, ValueError):
+            raise WrongType("ids", ids, "Pass whole numbers.") from None
+        if given.numel() and given.dtype not in _WHOLE:
+            raise WrongType("ids", given.dtype, "Pass whole numbers.")
+        self.ids = given.detach().cpu().long().clone()
         if self.ids.ndim != 1:
             raise WrongShape("ids", tuple(self.ids.shape), "Pass one id per sample, (n,).")
         if not len(self.ids):
@@ -164,6 +171,9 @@ class DynamicsTracker:
             UnknownIds: An id is not one of the tracker's.
             LabelOutOfRange: A target is not in 0 .. k-1.
         """
+        for name, value in (("ids", ids), ("logits", logits), ("targets", targets)):
+            if not isinstance(value, Tensor):
+                raise WrongType(name, type(value).__name__, "Pass a tensor.")
         if logits.ndim != 2 or logits.shape[1] != self.classes:
             raise WrongShape("logits", tuple(logits.shape), f"Pass (batch, {self.classes}).")
         if not logits.is_floating_point():
@@ -182,11 +192,12 @@ class DynamicsTracker:
                 else "Leave them out, or make the tracker with input_grads=True."
             )
             raise InvalidInput("input_grads", input_grads, fix)
-        held = (ids, logits.detach(), targets)
+        held: tuple[Tensor, ...] = (ids, logits.detach(), targets)
+        versions: tuple[int, ...] = ()
         try:
             versions = (ids._version, logits._version, targets._version)
         except RuntimeError:  # made in inference mode, where changes are not counted
-            held, versions = (ids.clone(), logits.clone(), targets.clone()), ()
+            held = (ids.clone(), logits.clone(), targets.clone())
         if input_grads is not None:
             if input_grads.shape[:1] != batch or input_grads.ndim < 2:
                 raise WrongShape("input_grads", tuple(input_grads.shape), "Pass (batch, ...).")
@@ -271,7 +282,8 @@ class DynamicsTracker:
             - `learning_time_stable`: first epoch from which it is always correct, never = number
               of epochs;
             - `learning_time_gradient`, with tau: smallest number T >= 1 of epochs whose mean
-              squared gradient norm is at most tau (Eq. 4 of `orders`), never = number of epochs;
+              squared gradient norm is at most tau (Eq. 4 of `orders`), never = number of epochs
+              (which is also the value of a sample learned at the last epoch);
             - `cslt`: number of epochs in which it was wrong (`orders`, appendix C.5);
             - `forgetting_events`: changes from correct to wrong between consecutive epochs seen
               (Toneva et al. 2019); 0 also for a sample that was never correct;
@@ -419,11 +431,12 @@ class DynamicsTracker:
         self._pending, self._versions, self._waiting = [], [], 0
         if not pending:
             return
-        for batch, before in zip(pending, versions, strict=True):
-            for name, tensor, version in zip(("ids", "logits", "targets"), batch, before):  # noqa: B905
-                if tensor._version != version:
-                    value = f"{name} changed in place after update()"
-                    raise InvalidInput(name, value, f"Pass {name}.clone() to update().")
+        for (ids, logits, targets, *_), before in zip(pending, versions, strict=True):
+            now = (ids._version, logits._version, targets._version) if before else ()
+            if now != before:
+                name = ("ids", "logits", "targets")[[*map(operator.ne, now, before)].index(True)]
+                value = f"{name} changed in place after update()"
+                raise InvalidInput(name, value, f"Pass {name}.clone() to update().")
         self._move(self._device or pending[0][1].device)
         ids, logits, targets, *norms = (
             torch.cat(column).to(self._sums.device) for column in zip(*pending, strict=True)
@@ -525,15 +538,6 @@ def _per_sample(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor
     rivals = (rivals - rivals.gather(0, targets[None])).scatter_(0, targets[None], -torch.inf)
     top = rivals.amax(0)
     # The log of the odds against the label, from which all three follow without cancellation.
-    odds = (rivals - top).exp_().sum(0).log_().add_(top)
+    # exp is many times slower where its result is zero or denormal; e^-87 changes no digit.
+    odds = (rivals - top).clamp_(min=-87).exp_().sum(0).log_().add_(top)
     return F.softplus(odds, threshold=50), odds.sigmoid(), -top
-
-
-def _whole(name: str, value: Any) -> Tensor:
-    tensor = value if isinstance(value, Tensor) else torch.tensor(np.asarray(value))
-    if tensor.is_floating_point() or tensor.dtype == torch.bool or tensor.is_complex():
-        # An empty list becomes a float tensor; it has no value of the wrong type.
-        if tensor.numel() or isinstance(value, Tensor):
-            raise WrongType(name, tensor.dtype, "Pass whole numbers, int64.")
-        return tensor.to(torch.int64)
-    return tensor

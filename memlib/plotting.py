@@ -303,3 +303,39 @@ def dots(
         axis.set(xlabel=xlabel, ylim=(0.4, len(rows) + 0.6))
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def image_pairs(
+    pairs: Sequence[tuple[Dataset, int, Dataset, int]], captions: Sequence[str]
+) -> Figure:
+    """Draw pairs of samples from two data sets, one above the other.
+
+    Args:
+        pairs: (data set, id, data set, id): the upper and the lower sample of each pair.
+        captions: One caption per pair.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: There is no pair.
+        WrongShape: The numbers of pairs and captions differ.
+        UnknownIds: An id is not in its data set.
+    """
+    if not pairs:
+        raise EmptySelection("pairs", pairs, "Pass at least one pair.")
+    if len(captions) != len(pairs):
+        raise WrongShape("captions", len(captions), f"Pass one caption for each of {len(pairs)}.")
+    with style():
+        figure, axes = plt.subplots(2, len(pairs), figsize=(1.4 * len(pairs), 3), squeeze=False)
+        for column, ((upper, sample, lower, target), caption) in enumerate(
+            zip(pairs, captions, strict=True)
+        ):
+            for axis, dataset, name in zip(
+                axes[:, column], (upper, lower), (sample, target), strict=True
+            ):
+                image = dataset.select(dataset.positions([name])).pixels()[0].permute(1, 2, 0)
+                axis.imshow(image.squeeze().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
+                axis.set_axis_off()
+            axes[0, column].set_title(caption, fontsize=9)
+    return figure

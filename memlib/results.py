@@ -361,7 +361,7 @@ def _unsealed(path: Path | str) -> Iterator[IO[bytes]]:
         raise MissingData("path", str(source), "Compute it first, or correct the path.")
     content = source.read_bytes()
     place = content.find(_MARK) + len(_MARK)
-    if _MARK not in content or content[place : place + len(_BLANK)] != _digest(content, place):
+    if content[place : place + len(_BLANK)] != _digest(content, place):
         raise CorruptResult(f"{source} is truncated, edited or not memlib's. {_REDO}")
     try:
         yield io.BytesIO(content)

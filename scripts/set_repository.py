@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: The first code cell of every lab.
 SETUP_CELL = """\
-# memlib, installed from the book's repository where it is missing (on Colab, say)
+# Get memlib where it is missing, as on Colab.
 try:
     import memlib
 except ModuleNotFoundError:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
@@ -221,6 +221,7 @@ gradients = st.lists(st.integers(0, 12).map(lambda k: k / 4), min_size=1, max_si
 
 
 @quick
+@example([0.5, 2.0, 2.0], 0.25)  # the first mean is tau itself
 @given(gradients, st.sampled_from([0.25, 0.5, 1.0, 2.25, 4.0]))
 def test_learning_time_is_csg_over_tau_to_within_one_step(norms, tau):
     """R1 and R4, in numbers that float64 holds exactly."""
@@ -457,11 +458,11 @@ def test_a_state_of_other_ids_or_settings_is_refused_by_name():
 def test_a_saved_state_does_not_move_with_the_tracker():
     tracker = fill(DynamicsTracker(range(4), 3, trajectories=True))
     state = tracker.state_dict()
-    kept = state["state"]["loss"].clone()
+    kept = state["state"]["totals"].clone()
     other = DynamicsTracker(range(4), 3, trajectories=True)
     other.load_state_dict(state)
     fill(tracker), fill(other)
-    assert torch.equal(state["state"]["loss"], kept)
+    assert torch.equal(state["state"]["totals"], kept)
     assert not state["sums"].any()
     assert len(state["trajectories"]) == 2
 
@@ -576,6 +577,9 @@ BAD_UPDATES = {
     "soft targets": (WrongType, "targets", lambda b, k: b.update(targets=torch.zeros(4, k))),
     "real ids": (WrongType, "ids", lambda b, k: b.update(ids=torch.rand(4) * k)),
     "boolean ids": (WrongType, "ids", lambda b, k: b.update(ids=torch.ones(4).bool())),
+    "listed ids": (WrongType, "ids", lambda b, k: b.update(ids=[10] * 4)),
+    "listed targets": (WrongType, "targets", lambda b, k: b.update(targets=[0] * 4)),
+    "listed logits": (WrongType, "logits", lambda b, k: b.update(logits=[[0.0, k]] * 4)),
     "gradients missing": (InvalidInput, "input_grads", lambda b, k: b.update(input_grads=None)),
     "gradients of others": (
         WrongShape,
@@ -639,6 +643,8 @@ def test_a_bad_constructor_call_names_the_argument(data):
         (WrongShape, "ids", lambda: DynamicsTracker(torch.zeros(2, value).long(), 2)),
         (WrongShape, "ids", lambda: DynamicsTracker(value, 2)),
         (WrongType, "ids", lambda: DynamicsTracker([value + 0.5], 2)),
+        (WrongType, "ids", lambda: DynamicsTracker(["a", value], 2)),
+        (WrongType, "ids", lambda: DynamicsTracker([[value], [1, 2]], 2)),
         (WrongType, "classes", lambda: DynamicsTracker([value], 2.5)),
         (NotPositive, "classes", lambda: DynamicsTracker([value], 1 - value)),
         (NotPositive, "tau", lambda: DynamicsTracker([1], 2, tau=-value, input_grads=True)),

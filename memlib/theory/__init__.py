@@ -8,11 +8,16 @@ Example:
     True
 """
 
-from memlib.theory import book, feldman, orders, orders_links
+from memlib.theory import book_csl, book_time, feldman, orders, orders_loss, orders_time
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict, registry
 
 __all__ = ["CLAIMS", "Check", "Claim", "Evidence", "Kind", "Role", "Verdict"]
 
 CLAIMS: tuple[Claim, ...] = registry(
-    feldman.CLAIMS, orders.CLAIMS, orders_links.CLAIMS, book.CLAIMS
+    feldman.CLAIMS,
+    orders.CLAIMS,
+    orders_loss.CLAIMS,
+    orders_time.CLAIMS,
+    book_time.CLAIMS,
+    book_csl.CLAIMS,
 )

@@ -133,7 +133,7 @@ def witness(formulas: Sequence[Any], statement: str) -> Evidence:
 
 
 def _assignment(model: Any) -> str:
-    return ", ".join(sorted(f"{name} = {model[name]}" for name in model.decls()))
+    return ", ".join(sorted(f"{d} = {model[d]}" for d in model.decls() if d.arity() == 0))
 
 
 def enumerate_all(cases: Iterable[Any], holds: Callable[[Any], bool], statement: str) -> Evidence:
@@ -156,7 +156,7 @@ def enumerate_all(cases: Iterable[Any], holds: Callable[[Any], bool], statement:
     return Evidence(count > 0, f"{statement} True in all {count} cases.", {"cases": count})
 
 
-def search(strategy: Any, breaks: Callable[[Any], bool], *, examples: int = 500) -> Any:
+def search(strategy: Any, breaks: Callable[[Any], bool], *, examples: int = 200) -> Any:
     """Let hypothesis look for an instance that breaks a statement, and shrink the one it finds.
 
     The search is the same in each run (no clock, no database, no random seed).

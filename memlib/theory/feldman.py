@@ -95,9 +95,9 @@ def _gibbs_averaged_decided() -> Evidence:
     return decide(
         [count >= 2, more <= count - 1],
         (more + 1) / count >= more / (count - 1),
-        r"Also when the errors are averaged (over $n$ with, over $n-1$ without): a wrong hypothesis "
-        r"with $d\le n-1$ more errors elsewhere than a right one loses at least as much against it, "
-        r"$(d+1)/n\ge d/(n-1)$.",
+        r"Also when the errors are averaged (over $n$ with, over $n-1$ without): a wrong "
+        r"hypothesis with $d\le n-1$ more errors elsewhere than a right one loses at least as much "
+        r"against it, $(d+1)/n\ge d/(n-1)$.",
     )
 
 
@@ -115,8 +115,8 @@ def _gibbs_exact() -> Evidence:
     return enumerate_all(
         gibbs_cases(),
         lambda case: memorization(gibbs(case[2], Fraction(1, 3)), case[0], case[1]) >= 0,
-        r"Memorization by a Gibbs posterior ($a=\tfrac13$) is never negative: all data sets of three "
-        r"samples on two inputs, all hypothesis classes.",
+        r"Memorization by a Gibbs posterior ($a=\tfrac13$) is never negative: all data sets of "
+        r"three samples on two inputs, all hypothesis classes.",
     )
 
 
@@ -142,18 +142,25 @@ $$\mathrm{mem}(\mathcal A,S,i)=\Pr_{g\leftarrow\mathcal A(S)}[g(x_i)=y_i]
 -\Pr_{g\leftarrow\mathcal A(S^{\setminus i})}[g(x_i)=y_i].$$""",
     assumptions=(),
     verdict=Verdict.HOLDS,
-    holds=r"The score is defined for every learner, data set and sample. It is **signed**, lies in "
-    r"$[-1,1]$, and both ends are reached. It is never negative for a Gibbs posterior (hypotheses "
-    r"weighted by $e^{-\lambda\cdot\text{errors}}$, $\lambda\ge0$, errors summed or averaged), so "
-    r"in particular for Bayesian learners with such a likelihood and for drawing an empirical risk "
-    r"minimizer at random.",
-    proof=r"The sample multiplies the weight of the hypotheses that are wrong on it by "
-    r"$a=e^{-\lambda}$: $\mathrm{mem}=\frac{A}{A+aB}-\frac A{A+B}=\frac{AB(1-a)}{(A+aB)(A+B)}$.",
+    holds=r"""
+The score is defined for every learner, data set and sample. It is **signed**, lies in $[-1,1]$,
+and both ends are reached. It is never negative for a Gibbs posterior (hypotheses weighted by
+$e^{-\lambda\cdot\text{errors}}$, $\lambda\ge0$, errors summed or averaged), so in particular for
+Bayesian learners with such a likelihood and for drawing an empirical risk minimizer at random.
+""",
+    proof=r"""
+The sample multiplies the weight of the hypotheses that are wrong on it by $a=e^{-\lambda}$:
+$\mathrm{mem}=\frac{A}{A+aB}-\frac A{A+B}=\frac{AB(1-a)}{(A+aB)(A+B)}$.
+""",
     rebuttal="",
-    effect=r"What all three papers measure against. Its sign carries information, and a score that "
-    r"cannot be negative is another score.",
-    prior_art=r"Leave-one-out comparison is as old as cross-validation; that a Bayesian update raises "
-    r"the probability of what was observed is textbook knowledge.",
+    effect=r"""
+What all three papers measure against. Its sign carries information, and a score that cannot be
+negative is another score.
+""",
+    prior_art=r"""
+Leave-one-out comparison is as old as cross-validation; that a Bayesian update raises the
+probability of what was observed is textbook knowledge.
+""",
     chapter="part1/what-memorization-is",
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "The range.", _range_decided),
@@ -214,9 +221,11 @@ def _independent() -> Evidence:
     designs = list(independent_designs(4, 3, 2))
     return enumerate_all(
         [(learner, data, i) for learner, data in ESTIMATED for i in range(len(data))],
-        lambda c: mean_estimate(*c, designs) == subset_memorization(*c, 2),
-        rf"The same for independent draws ($n=4$, $m=2$, 3 runs, all {len(designs)} designs), given "
-        r"that the sample is in at least one run and out of at least one.",
+        lambda c: (
+            mean_estimate(c[0], c[1], c[2], designs) == subset_memorization(c[0], c[1], c[2], 2)
+        ),
+        rf"The same for independent draws ($n=4$, $m=2$, 3 runs, all {len(designs)} designs), "
+        r"given that the sample is in at least one run and out of at least one.",
     )
 
 
@@ -245,8 +254,8 @@ def _guard() -> Evidence:
     # the cat is always recognized: never out scores 1 - 0, never in scores 0 - 1
     bias = never_out - never_in
     summary = (
-        rf"A cat among cats ($n=4$, $m=3$, 3 independent runs), always recognized, has memorization "
-        rf"${show(target)}$. It is never in or never out with probability "
+        rf"A cat among cats ($n=4$, $m=3$, 3 independent runs), always recognized, has "
+        rf"memorization ${show(target)}$. It is never in or never out with probability "
         rf"{show(never_in + never_out)}. With no score for it then, the mean estimate is "
         rf"${show(honest)}$; if the mean of no runs counts as 0, it is ${show(guarded)}$. With the "
         rf"authors' 2,000 runs at 70 % this has a chance of about "
@@ -259,8 +268,8 @@ def _not_leave_one_out() -> Evidence:
     alone = memorization(nearest_neighbor, TWINS, 3)
     subset = subset_memorization(nearest_neighbor, TWINS, 3, 2)
     summary = (
-        rf"1-nearest-neighbor, two cats and two dogs that are twins: left out, a dog's twin answers "
-        rf"for it and its memorization is ${show(alone)}$; over subsets of size 2 it is "
+        rf"1-nearest-neighbor, two cats and two dogs that are twins: left out, a dog's twin "
+        rf"answers for it and its memorization is ${show(alone)}$; over subsets of size 2 it is "
         rf"${show(subset)}$, because the twin is often out, too."
     )
     return Evidence(alone == 0 < subset, summary)
@@ -285,7 +294,8 @@ MASKED_MEANS = Claim(
     printed=r"""
 Train on subsets $I_1,\dots,I_t$ of size $m$ and score sample $i$ by two masked means,
 
-$$\widetilde{\mathrm{mem}}_m(i)=\Pr_k[g_k(x_i)=y_i\mid i\in I_k]-\Pr_k[g_k(x_i)=y_i\mid i\notin I_k].$$
+$$\widetilde{\mathrm{mem}}_m(i)=\Pr_k[g_k(x_i)=y_i\mid i\in I_k]
+-\Pr_k[g_k(x_i)=y_i\mid i\notin I_k].$$
 
 It estimates the memorization of $i$ on random subsets of the data.""",
     assumptions=(
@@ -294,21 +304,30 @@ It estimates the memorization of $i$ on random subsets of the data.""",
         r"sample $i$ is in at least one run and out of at least one",
     ),
     verdict=Verdict.HOLDS,
-    holds=r"Its expectation is exactly $\mathbb E_{|I|=m,\,i\in I}[\mathrm{acc}]-"
-    r"\mathbb E_{|I|=m,\,i\notin I}[\mathrm{acc}]$. That is neither of two neighbors: not "
-    r"leave-one-out memorization on all of $S$ (a sample with a twin tells them apart), and not "
-    r"quite the paper's $\mathrm{infl}_m$, whose sets without $i$ have size $m-1$; the difference to "
-    r"the latter is one step of the held-out learning curve, $\bar a(m)-\bar a(m-1)$.",
-    proof=r"Given the numbers of runs with and without $i$, each run with $i$ is a uniform subset "
-    r"among those with $i$, likewise without; in a balanced design the numbers are fixed and each "
-    r"run is uniform by symmetry. Average.",
-    rebuttal=r"*Feldman and Zhang never call it leave-one-out.* Right, they say *subsampled* "
-    r"memorization; it is later users who compare proxies with it as if it were.",
-    effect=r"All later numbers that are called memorization, here and in the three papers, are this "
-    r"quantity. A sample that was never in or never out has no score: memlib says NaN.",
-    prior_art=r"Difference of means in a randomized design; for $m=n/2$ it is close to a Shapley "
-    r"value, and with independent inclusion to a Banzhaf value (both noted in the literature on "
-    r"data valuation).",
+    holds=r"""
+Its expectation is exactly $\mathbb E_{|I|=m,\,i\in I}[\mathrm{acc}]-\mathbb E_{|I|=m,\,i\notin
+I}[\mathrm{acc}]$. That is neither of two neighbors: not leave-one-out memorization on all of $S$
+(a sample with a twin tells them apart), and not quite the paper's $\mathrm{infl}_m$, whose sets
+without $i$ have size $m-1$; the difference to the latter is one step of the held-out learning
+curve, $\bar a(m)-\bar a(m-1)$.
+""",
+    proof=r"""
+Given the numbers of runs with and without $i$, each run with $i$ is a uniform subset among those
+with $i$, likewise without; in a balanced design the numbers are fixed and each run is uniform by
+symmetry. Average.
+""",
+    rebuttal=r"""
+*Feldman and Zhang never call it leave-one-out.* Right, they say *subsampled* memorization; it is
+later users who compare proxies with it as if it were.
+""",
+    effect=r"""
+All later numbers that are called memorization, here and in the three papers, are this quantity. A
+sample that was never in or never out has no score: memlib says NaN.
+""",
+    prior_art=r"""
+Difference of means in a randomized design; for $m=n/2$ it is close to a Shapley value, and with
+independent inclusion to a Banzhaf value (both noted in the literature on data valuation).
+""",
     chapter="part1/what-memorization-is",
     uses=("feldman/def-mem",),
     checks=(

@@ -103,7 +103,7 @@ def badge(verdict: Verdict) -> str:
 
 
 def render_text(results: Sequence[Result]) -> str:
-    """Each claim with its verdict and evidence, for the terminal; what is not earned stands last."""
+    """Each claim with its verdict and evidence, for the terminal; what is not earned comes last."""
     lines = []
     for result in results:
         state = "" if result.earned else "   NOT EARNED"
@@ -184,10 +184,10 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
     if not result.earned:
         lines += [f"- {reason}" for reason in result.missing] + [""]
     title = "The statement" if claim.paper == "book" else "As printed"
-    lines += [f"::::{{admonition}} {title}", ":class: as-printed", claim.printed]
+    lines += [f"::::{{admonition}} {title}", ":class: as-printed", "", claim.printed.strip()]
     if claim.assumptions:
         lines += ["", "Assumptions: " + "; ".join(claim.assumptions) + "."]
-    lines += ["::::", "", "**What holds.** " + claim.holds, ""]
+    lines += ["::::", "", "**What holds.** " + claim.holds.strip(), ""]
     lines += ["**Evidence.**", ""]
     for outcome in result.outcomes:
         lines.append(_evidence_line(outcome))
@@ -200,7 +200,7 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
         ("Prior art", claim.prior_art),
     ):
         if text:
-            lines += [f"**{label}.** {text}", ""]
+            lines += [f"**{label}.** {text.strip()}", ""]
     lines += _links(claim, results, root)
     return lines
 

@@ -62,7 +62,7 @@ def theorem_map(results: Sequence[Result], root: Path | None = None) -> str:
         "",
         "An arrow leads from a claim to a claim that rests on it (one that follows from a chain of "
         "arrows is left out). Each box says the verdict and leads to the entry in the "
-        "[ledger](#ledger); a dashed frame is a claim that does not hold as printed.",
+        "[ledger](ledger.md); a dashed frame is a claim that does not hold as printed.",
         "",
         "```{raw} html",
         *_svg(claims),

@@ -18,7 +18,7 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
-from memlib.theory.worlds import Data, Distribution, Sample, mean, without
+from memlib.theory.worlds import Data, Distribution, Sample, mean, total, without
 
 Vector = tuple[Fraction, ...]
 
@@ -28,7 +28,7 @@ Vector = tuple[Fraction, ...]
 
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Fraction:
     """Inner product of two vectors of the same length."""
-    return sum((Fraction(s) * t for s, t in zip(a, b, strict=True)), Fraction(0))
+    return total(Fraction(s) * t for s, t in zip(a, b, strict=True))
 
 
 def residual(w: Vector, sample: Sample) -> Fraction:
@@ -67,7 +67,7 @@ def descend(
     for _ in range(steps):
         residuals = [residual(w, sample) for sample in data]
         gradient = [
-            weight * sum((r * x[k] for r, (x, _) in zip(residuals, data, strict=True)), Fraction(0))
+            weight * total(r * x[k] for r, (x, _) in zip(residuals, data, strict=True))
             for k in range(len(w))
         ]
         w = tuple(value - rate * g for value, g in zip(w, gradient, strict=True))
@@ -86,7 +86,7 @@ def squared_gradients(run: Sequence[Vector], sample: Sample) -> tuple[Fraction, 
 
 
 def smoothness(run: Sequence[Vector]) -> Fraction:
-    """The least L_z for the whole run: the loss has input Hessian w w^T, whose norm is |w|**2."""
+    """The least L_z for the whole run: the input Hessian is w w^T, whose norm is `|w|**2`."""
     return max(dot(w, w) for w in run)
 
 
@@ -98,10 +98,10 @@ def learning_time(squared: Sequence[Fraction], tau: Fraction) -> int | None:
 
     That is `orders` Eq. 4 with the minimum made explicit; None if there is no such T.
     """
-    total = Fraction(0)
+    collected = Fraction(0)
     for count, value in enumerate(squared, start=1):
-        total += value
-        if total <= tau * count:
+        collected += value
+        if collected <= tau * count:
             return count
     return None
 
@@ -149,10 +149,10 @@ class Hedge:
         weights = [Fraction(1)] * len(self.hypotheses)
         curve = []
         for t in range(steps + 1):
-            total = sum(weights)
+            whole = sum(weights)
             votes: dict[Any, Fraction] = {}
             for h, weight in zip(self.hypotheses, weights, strict=True):
-                votes[h[x]] = votes.get(h[x], Fraction(0)) + weight / total
+                votes[h[x]] = votes.get(h[x], Fraction(0)) + weight / whole
             curve.append(votes)
             shown, label = samples[t % len(samples)]
             weights = [
@@ -163,7 +163,8 @@ class Hedge:
 
     def accuracies(self, data: Data, i: int, steps: int) -> tuple[list[Fraction], list[Fraction]]:
         """Probability of predicting the label of sample i after each number of steps, trained with
-        it and without it."""
+        it and without it.
+        """
         x, y = data[i]
         inside, outside = (
             [p.get(y, Fraction(0)) for p in self.predictions(training, steps, x)]

@@ -13,10 +13,10 @@ Example:
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations, product
-from math import comb, prod
+from math import comb
 from typing import Any
 
 Sample = tuple[Any, Any]
@@ -57,12 +57,12 @@ def gibbs(hypotheses: Sequence[Mapping[Any, Any]], factor: Fraction) -> Learner:
 
     def learn(data: Data) -> Predictor:
         weights = [Fraction(factor) ** sum(h[x] != y for x, y in data) for h in hypotheses]
-        total = sum(weights)
+        whole = sum(weights)
 
         def predict(x: Any) -> Distribution:
             votes: dict[Any, Fraction] = {}
             for h, weight in zip(hypotheses, weights, strict=True):
-                votes[h[x]] = votes.get(h[x], Fraction(0)) + weight / total
+                votes[h[x]] = votes.get(h[x], Fraction(0)) + weight / whole
             return votes
 
         return predict
@@ -107,6 +107,11 @@ def all_functions(inputs: Sequence[Any], labels: Sequence[Any]) -> list[Mapping[
 # What is measured ------------------------------------------------------------------------------
 
 
+def total(values: Iterable[Fraction]) -> Fraction:
+    """The sum, exactly."""
+    return sum(values, Fraction(0))
+
+
 def without(data: Data, i: int) -> Data:
     """The data set with sample `i` left out."""
     return data[:i] + data[i + 1 :]
@@ -129,7 +134,7 @@ def memorization(learner: Learner, data: Data, i: int) -> Fraction:
 def expected_loss(learner: Learner, data: Data, sample: Sample, loss: Loss) -> Fraction:
     """Mean of `loss(prediction, label)` on `sample`, over the randomness of the learner."""
     x, y = sample
-    return sum((p * loss(label, y) for label, p in learner(data)(x).items()), Fraction(0))
+    return total(p * loss(label, y) for label, p in learner(data)(x).items())
 
 
 def stability(
@@ -146,9 +151,7 @@ def stability(
     """
 
     def risk(training: Data) -> Fraction:
-        return sum(
-            (p * expected_loss(learner, training, z, loss) for z, p in population), Fraction(0)
-        )
+        return total(p * expected_loss(learner, training, z, loss) for z, p in population)
 
     full = risk(data)
     return max(abs(full - risk(without(data, i))) for i in range(len(data)))
@@ -156,7 +159,8 @@ def stability(
 
 def total_variation(p: Distribution, q: Distribution) -> Fraction:
     """Total variation distance between two distributions of labels."""
-    return sum((abs(p.get(k, 0) - q.get(k, 0)) for k in {**p, **q}), Fraction(0)) / 2
+    zero = Fraction(0)
+    return total(abs(p.get(k, zero) - q.get(k, zero)) for k in {**p, **q}) / 2
 
 
 # The subset estimator --------------------------------------------------------------------------
@@ -164,12 +168,13 @@ def total_variation(p: Distribution, q: Distribution) -> Fraction:
 
 def mean(values: Sequence[Fraction]) -> Fraction:
     """The mean, exactly."""
-    return sum(values, Fraction(0)) / len(values)
+    return total(values) / len(values)
 
 
 def subset_accuracy(learner: Learner, data: Data, i: int, m: int, inside: bool) -> Fraction:
     """Accuracy on sample `i`, averaged over all training subsets of size `m` that contain it
-    (`inside`) or do not. Cost: every such subset is trained on."""
+    (`inside`) or do not. Cost: every such subset is trained on.
+    """
     rest = [j for j in range(len(data)) if j != i]
     own = (i,) if inside else ()
     subsets = combinations(rest, m - len(own))
@@ -189,14 +194,16 @@ def subset_memorization(learner: Learner, data: Data, i: int, m: int) -> Fractio
 
 def subset_influence(learner: Learner, data: Data, i: int, m: int) -> Fraction:
     """Feldman and Zhang's infl_m of a sample on itself: the memorization of `i`, averaged over all
-    training sets of size m that contain it (so that the sets without it have size m - 1)."""
+    training sets of size m that contain it (so that the sets without it have size m - 1).
+    """
     inside = subset_accuracy(learner, data, i, m, inside=True)
     return inside - subset_accuracy(learner, data, i, m - 1, inside=False)
 
 
 def balanced_designs(n: int, runs: int, m: int) -> Iterator[tuple[tuple[int, ...], ...]]:
     """Every way to give each of `runs` runs a subset of size m so that each of n samples is in
-    equally many runs. Cost: `comb(n, m) ** runs` candidates are looked at."""
+    equally many runs. Cost: `comb(n, m) ** runs` candidates are looked at.
+    """
     for design in product(combinations(range(n), m), repeat=runs):
         counts = Counter(j for subset in design for j in subset)
         if all(counts[j] * n == runs * m for j in range(n)):
@@ -204,7 +211,11 @@ def balanced_designs(n: int, runs: int, m: int) -> Iterator[tuple[tuple[int, ...
 
 
 def masked_means(
-    learner: Learner, data: Data, i: int, design: Sequence[Sequence[int]], empty: Fraction | None
+    learner: Learner,
+    data: Data,
+    i: int,
+    design: Sequence[Sequence[int]],
+    empty: Fraction | None = None,
 ) -> Fraction | None:
     """The estimator of Feldman and Zhang, expected over the randomness of the learner.
 
@@ -233,25 +244,21 @@ def masked_means(
 
 def binomial(successes: int, trials: int, p: Fraction) -> Fraction:
     """Probability of that many successes in that many independent trials."""
-    return (
-        prod((p,) * successes, start=ONE)
-        * (1 - p) ** (trials - successes)
-        * comb(trials, successes)
-    )
+    return comb(trials, successes) * p**successes * (1 - p) ** (trials - successes)
 
 
-def mean_absolute_estimate(
+def estimates(
     p_in: Fraction, p_out: Fraction, runs_in: int, runs_out: int
-) -> Fraction:
-    """Expected |estimate| of the masked means, when each run with the sample is right with
-    probability `p_in` and each run without it with `p_out`, independently."""
-    return sum(
+) -> list[tuple[Fraction, Fraction]]:
+    """Every value that the masked means can take, with its probability: `(probability, score)`.
+
+    Each run with the sample is right with probability `p_in` and each run without it with `p_out`,
+    independently, so that its memorization is `p_in - p_out`.
+    """
+    return [
         (
-            binomial(a, runs_in, p_in)
-            * binomial(b, runs_out, p_out)
-            * abs(Fraction(a, runs_in) - Fraction(b, runs_out))
-            for a in range(runs_in + 1)
-            for b in range(runs_out + 1)
-        ),
-        Fraction(0),
-    )
+            binomial(a, runs_in, p_in) * binomial(b, runs_out, p_out),
+            Fraction(a, runs_in) - Fraction(b, runs_out),
+        )
+        for a, b in product(range(runs_in + 1), range(runs_out + 1))
+    ]

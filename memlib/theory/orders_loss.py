@@ -1,4 +1,4 @@
-"""What the draft builds on its definitions: memorization as a loss difference, and linearity."""
+"""Memorization as a difference of losses (E.2 of the draft, A.3 of `privacy`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,12 @@ from fractions import Fraction
 from itertools import product
 
 from memlib.theory import trajectories as runs
-from memlib.theory.book import SCALE, gibbs_trials, window_decided
+from memlib.theory.book_csl import SCALE, gibbs_trials
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
-from memlib.theory.evidence import decide, enumerate_all, show, witness
+from memlib.theory.evidence import decide, enumerate_all, show
 from memlib.theory.worlds import Data, Distribution, total_variation, without
 
-ONE, ZERO = Fraction(1), Fraction(0)
-HALF = Fraction(1, 2)
-
-# Memorization as a loss difference (E.2; A.3 of privacy) -----------------------------------------
+ONE, ZERO, HALF = Fraction(1), Fraction(0), Fraction(1, 2)
 
 BOUNDED = r"$0\le\ell\le L$"
 SMOOTH = r"the gradient of the loss in $w$ is Lipschitz"
@@ -147,9 +144,9 @@ def _fitted_repaired() -> Evidence:
             and max(abs(mem) * FITTED.bound, abs(FITTED.drop(i))) <= FITTED.bound * distance
         )
     summary = (
-        r"With the loss $L\cdot\mathbf 1[g\ne y]$ on the same predictions the identity holds, and both "
-        r"$L|\mathrm{mem}|$ and the loss difference are at most $L$ times the total variation of "
-        r"$g(x_i)$, which is 1 here."
+        r"With the loss $L\cdot\mathbf 1[g\ne y]$ on the same predictions the identity holds, and "
+        r"both $L|\mathrm{mem}|$ and the loss difference are at most $L$ times the total variation "
+        r"of $g(x_i)$, which is 1 here."
     )
     return Evidence(all(cases), summary, instance=FITTED)
 
@@ -239,31 +236,41 @@ E.2: $\mathbb E_\phi[\ell(\vec w_{T_b})-\ell^{\setminus b}(\vec w^*)]$ "correspo
 memorization metric as defined by Feldman (2020), expressed in terms of loss", and is replaced by
 $-L\,\mathrm{mem}(b)$. The proof it cites says: if $0\le\ell\le L$, then
 
-$$\frac1L\Bigl[\mathbb E_\phi[\ell(h^\phi_S,z_i)]-\mathbb E_\phi[\ell(h^\phi_{S^{\setminus i}},z_i)]\Bigr]
+$$\frac1L\Bigl[\mathbb E_\phi[\ell(h^\phi_S,z_i)]
+-\mathbb E_\phi[\ell(h^\phi_{S^{\setminus i}},z_i)]\Bigr]
 =\mathrm{mem}(\mathcal A,S,i).$$
 
-On trial is the size: that the two sides agree up to their sign.""",
+On trial is this identity, on the loss of the sample itself and up to its sign.""",
     assumptions=(BOUNDED, SMOOTH, UNBIASED, MOMENT),
     verdict=Verdict.FALSE,
-    holds=r"Equality holds for Gibbs loss, $\ell=L(1-p_y)$ with predictions drawn from $p$ (and for "
-    r"$L$ times the 0/1 loss): $\mathbb E\ell(g_{S^{\setminus i}},z_i)-\mathbb E\ell(g_S,z_i)="
-    r"L\,\mathrm{mem}$. Gibbs loss is the only $L$-bounded function of $p_y$ with that property. In "
-    r"general, what survives is $|\Delta\mathbb E\ell|\le L\cdot\mathrm{TV}$ and "
-    r"$|\mathrm{mem}|\le\mathrm{TV}$, where TV is the total variation between the laws of what the "
-    r"loss sees: of the predicted label, if the loss is one of labels; of $p$ itself, if it is a "
-    r"function of $p$. For a function $f(p_y)$ of a deterministic network the difference is "
-    r"$-f'(\xi)\,\mathrm{mem}$ for some $\xi$ between the two probabilities.",
-    proof=r"$\mathbb E\ell=L(1-\Pr[g(x_i)=y_i])$ on both sides. Conversely $f(0)-f(1)=L$ forces "
-    r"$f(0)=L$, $f(1)=0$, and then $f(0)-f(p)=Lp$.",
-    rebuttal=r"*It is meant up to a constant.* Then the constant is the slope $-f'(\xi)$, which "
-    r"differs from sample to sample: in the classification instance two samples with equal "
-    r"memorization differ by a factor of 6, and a slope is small exactly where the model is already "
-    r"confident. The proof in A.3 states the identity without an argument.",
-    effect=r"Theorems 4.1, 4.4 and 4.5 of the draft need this step; with Gibbs loss it is available, "
-    r"with cross-entropy it is not. (32) of `privacy` also has the sign reversed; E.2 of the draft "
-    r"notices and adjusts it.",
-    prior_art=r"Gibbs loss and its expectation as error probability: PAC-Bayes theory. Total "
-    r"variation as a sup over bounded functions: textbook.",
+    holds=r"""
+Equality holds for Gibbs loss, $\ell=L(1-p_y)$ with predictions drawn from $p$ (and for $L$ times
+the 0/1 loss): $\mathbb E\ell(g_{S^{\setminus i}},z_i)-\mathbb E\ell(g_S,z_i)=L\,\mathrm{mem}$.
+Gibbs loss is the only $L$-bounded function of $p_y$ with that property. In general, what survives
+is $|\Delta\mathbb E\ell|\le L\cdot\mathrm{TV}$ and $|\mathrm{mem}|\le\mathrm{TV}$, where TV is the
+total variation between the laws of what the loss sees: of the predicted label, if the loss is one
+of labels; of $p$ itself, if it is a function of $p$. For a function $f(p_y)$ of a deterministic
+network the difference is $-f'(\xi)\,\mathrm{mem}$ for some $\xi$ between the two probabilities.
+""",
+    proof=r"""
+$\mathbb E\ell=L(1-\Pr[g(x_i)=y_i])$ on both sides. Conversely $f(0)-f(1)=L$ forces $f(0)=L$,
+$f(1)=0$, and then $f(0)-f(p)=Lp$.
+""",
+    rebuttal=r"""
+*It is meant up to a constant.* Then the constant is the slope $-f'(\xi)$, which differs from
+sample to sample: in the classification instance two samples with equal memorization differ by a
+factor of 6, and a slope is small exactly where the model is already confident. The proof in A.3
+states the identity without an argument.
+""",
+    effect=r"""
+Theorems 4.1, 4.4 and 4.5 of the draft need this step; with Gibbs loss it is available, with
+cross-entropy it is not. (32) of `privacy` also has the sign reversed; E.2 of the draft notices and
+adjusts it.
+""",
+    prior_art=r"""
+Gibbs loss and its expectation as error probability: PAC-Bayes theory. Total variation as a sup
+over bounded functions: textbook.
+""",
     chapter="part1/what-memorization-is",
     uses=("feldman/def-mem",),
     checks=(
@@ -278,94 +285,4 @@ On trial is the size: that the two sides agree up to their sign.""",
 )
 
 
-# The takeaway: a linear relationship -------------------------------------------------------------
-
-#: Two samples in one run: the one with more CSG is learned earlier.
-PAIR = (((1, 0), -1), ((0, 2), 1))
-PAIR_START = (Fraction(1, 4), Fraction(-1, 4))
-
-
-def _reversed() -> Evidence:
-    run = runs.descend(PAIR, PAIR_START, Fraction(1, 8), 12)
-    squares = [runs.squared_gradients(run, z) for z in PAIR]
-    times = [runs.learning_time(s, Fraction(1, 8)) for s in squares]
-    csg = [sum(s) for s in squares]
-    summary = (
-        rf"One run, two samples, $\tau=\tfrac18$: $T={times[0]}$ with CSG {float(csg[0]):.3f}, and "
-        rf"$T={times[1]}$ with CSG {float(csg[1]):.3f}. Four times the CSG, learned earlier."
-    )
-    return Evidence(times == [2, 3] and csg[0] > 4 * csg[1], summary)
-
-
-def _flat() -> Evidence:
-    data = (((1, 0), 1), ((0, 1), 3))
-    run = runs.descend(data, (0, 0), Fraction(1, 4), 12)
-    squares = [runs.squared_gradients(run, z) for z in data]
-    times = [runs.learning_time(s, Fraction(1, 8)) for s in squares]
-    ratio = sum(squares[1]) / sum(squares[0])
-    summary = (
-        rf"One run from $w_0=0$: both samples have $T=1$, and the CSG of one is {float(ratio):.1f} "
-        "times that of the other."
-    )
-    return Evidence(times == [1, 1] and ratio > 2, summary)
-
-
-def _bounds_allow_anything() -> Evidence:
-    import z3
-
-    first, second = z3.Ints("first second")
-    low, high, tau = z3.Reals("low high tau")
-    return witness(
-        [
-            tau == 1,
-            first >= 1,
-            low >= 0,
-            first <= 1 + high / tau,  # the bound, for the sample with much CSG
-            second <= 1 + low / tau,  # and for the one with little
-            high >= 1000 * low,
-            second >= first + 100,
-        ],
-        r"Two samples can both meet $T\le1+\mathrm{CSG}/\tau$ while the one with a thousand times the "
-        r"CSG is learned a hundred steps earlier.",
-    )
-
-
-TAKEAWAY_LINEAR = Claim(
-    id="orders/takeaway-linear",
-    title="Learning time has a linear relationship with CSG",
-    paper="orders",
-    location="Section 4.2 (after Theorem 4.3, and Key Theory Takeaways), Section 5.1",
-    printed=r"""
-"Learning time exhibits a linear relationship with all three metrics (i.e., orders of loss)";
-Theorem 4.3 "establishes a linear relationship between learning time and the proposed metric, CSG",
-and the experiments "empirically confirm these linear relationships".""",
-    assumptions=(),
-    verdict=Verdict.GAP,
-    holds=r"Two different things are true. With CSG counted *until the sample is learned*, "
-    r"$T=\mathrm{CSG}_{<T}/\tau$ to within one step: that is the definition (R4). With CSG over the "
-    r"whole run, $T\le1+\mathrm{CSG}/\tau$ (R1): a bound on one side, which allows any order.",
-    proof=r"An upper bound is not a relationship: executed below, by the solver and in training "
-    r"runs.",
-    rebuttal=r"*The plots are close to straight.* They are the evidence, and it is good evidence, for "
-    r"an empirical regularity on CIFAR-100. Theory that predicts it would have to say why samples "
-    r"come near the bound.",
-    effect=r"The proxies lose nothing; the explanation is open. The published version is careful "
-    r"here: it expects linearity *if the bounds are tight*, and speaks of CSL only.",
-    prior_art=r"The same objection was raised by reviewers of the draft (public reviews on "
-    r"OpenReview).",
-    chapter="part1/watching-a-network-learn",
-    uses=("orders/eq-3", "orders/eq-4", "book/r1", "book/r4"),
-    checks=(
-        Check(Kind.EXACT, Role.FAILING_STEP, "More CSG, learned earlier.", _reversed),
-        Check(Kind.EXACT, Role.FAILING_STEP, "The same learning time at any CSG.", _flat),
-        Check(
-            Kind.DECIDED,
-            Role.FAILING_STEP,
-            "From bounds to a relationship.",
-            _bounds_allow_anything,
-        ),
-        Check(Kind.DECIDED, Role.SUPPORTS, "What is linear by definition.", window_decided),
-    ),
-)
-
-CLAIMS = (E2_MEM_LOSS, TAKEAWAY_LINEAR)
+CLAIMS = (E2_MEM_LOSS,)

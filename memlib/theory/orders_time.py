@@ -1,0 +1,418 @@
+"""The draft's CSL, CSG and learning time: Eq. 3, Eq. 4, C.5, and the linear relationship."""
+
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from memlib.theory import trajectories as runs
+from memlib.theory.book_time import window_decided
+from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
+from memlib.theory.evidence import (
+    Derivation,
+    Step,
+    decide,
+    derived,
+    enumerate_all,
+    search,
+    show,
+    witness,
+)
+from memlib.theory.worlds import total
+
+HALF = Fraction(1, 2)
+
+
+# Eq. 3 -------------------------------------------------------------------------------------------
+
+
+def input_gradients() -> Derivation:
+    """The input gradient of least squares, which the exact worlds use."""
+    import sympy
+
+    w1, w2, x1, x2, y = sympy.symbols("w_1 w_2 x_1 x_2 y", real=True)
+    square, rest = (w1 * x1 + w2 * x2 - y) ** 2 / 2, w1 * x1 + w2 * x2 - y
+    return Derivation(
+        "Input gradient of least squares",
+        (
+            Step("first input", square.diff(x1), rest * w1),
+            Step("second input", square.diff(x2), rest * w2),
+            Step(
+                "squared norm: what CSG adds up",
+                square.diff(x1) ** 2 + square.diff(x2) ** 2,
+                rest**2 * (w1**2 + w2**2),
+            ),
+        ),
+    )
+
+
+def _eq3_units() -> Evidence:
+    def holds(case: tuple[int, int, int]) -> bool:
+        scale, label, point = case
+        data = (((1, 0), 1), ((point, 1), label))
+        rescaled = tuple((tuple(scale * v for v in x), y) for x, y in data)
+        rate, start = Fraction(1, 8), (HALF, Fraction(1, 3))
+        run = runs.descend(data, start, rate, 4)
+        other = runs.descend(rescaled, [v / scale for v in start], rate / scale**2, 4)
+        return all(
+            runs.losses(run, a) == runs.losses(other, b)
+            and sum(runs.squared_gradients(run, a))
+            == scale**2 * sum(runs.squared_gradients(other, b))
+            for a, b in zip(data, rescaled, strict=True)
+        )
+
+    return enumerate_all(
+        product((2, 3, 10), (-1, 1), (0, 1, 2)),
+        holds,
+        r"Inputs times $c$, weights over $c$, step size over $c^2$: the same losses at every step, "
+        r"the same CSL, and CSG divided by $c^2$.",
+    )
+
+
+def _eq3_sharp() -> Evidence:
+    data = (((2,), -1), ((2,), 0))
+    run = runs.descend(data, (1,), Fraction(1, 4), 2)
+    squared = [sum(runs.squared_gradients(run, z)) for z in data]
+    plain = [sum(abs(runs.input_gradient(w, z)[0]) for w in run) for z in data]
+    pair = (((1,), -1), ((2,), 0))
+    curves = [runs.losses(runs.descend(pair, (0,), HALF, 3), z) for z in pair]
+    whole, cut = ([sum(c[:end]) for c in curves] for end in (4, 3))
+    summary = (
+        rf"Without the square the order of two samples turns over: {show(squared[0])} < "
+        rf"{show(squared[1])}, but {show(plain[0])} > {show(plain[1])}. So it can without the last "
+        rf"of the $T_{{max}}+1$ terms: {show(whole[0])} < {show(whole[1])}, but {show(cut[0])} > "
+        rf"{show(cut[1])}."
+    )
+    passed = squared[0] < squared[1] and plain[0] > plain[1]
+    return Evidence(passed and whole[0] < whole[1] and cut[0] > cut[1], summary)
+
+
+EQ_3 = Claim(
+    id="orders/eq-3",
+    title="Cumulative sample loss and gradient",
+    paper="orders",
+    location="Section 4.1, Eq. (3)",
+    printed=r"""
+$$\mathrm{CSL}(\vec z_i)=\sum_{t=0}^{T_{max}}\ell(\vec w_t,\vec z_i),\qquad
+\mathrm{CSG}(\vec z_i)=\sum_{t=0}^{T_{max}}\|\nabla_{\vec z_i}\ell(\vec w_t)\|_2^2,$$
+
+where $T_{max}$ is the number of SGD iterations.""",
+    assumptions=(),
+    verdict=Verdict.HOLDS,
+    holds=r"""
+Both are well defined: sums of $N=T_{max}+1$ terms, one per weight $w_0,\dots,w_{T_{max}}$. CSL
+does not depend on the units of the input; CSG scales with their inverse square, so CSG and $\tau$
+of two data sets cannot be compared before the inputs are normalized alike.
+""",
+    proof=r"""
+The chain rule, with $w\to w/c$ when $x\to cx$.
+""",
+    rebuttal="",
+    effect=r"""
+The published version keeps CSL only, sums to $T_{max}-1$, and takes gradients in the input $x$;
+the gradient in $z$ has a meaning only where the label is a number. The square matters: summing
+norms ranks samples differently.
+""",
+    prior_art=r"""
+The mean loss of a sample over training finds wrong labels in O2U-Net (Huang et al., 2019), the
+mean margin in AUM (Pleiss et al., 2020).
+""",
+    chapter="part1/watching-a-network-learn",
+    checks=(
+        Check(
+            Kind.SYMBOLIC,
+            Role.SUPPORTS,
+            "The gradient that the exact worlds add up.",
+            lambda: derived(input_gradients()),
+        ),
+        Check(Kind.EXACT, Role.SUPPORTS, "CSL and CSG under a change of units.", _eq3_units),
+        Check(Kind.EXACT, Role.SHARP, "The square and the last term matter.", _eq3_sharp),
+    ),
+)
+
+
+# Eq. 4 -------------------------------------------------------------------------------------------
+
+
+def _eq4_not_unique() -> Evidence:
+    sample, tau = ((1,), 1), Fraction(1, 64)
+    squares = runs.squared_gradients(runs.descend((sample,), (0,), Fraction(1, 4), 40), sample)
+    true_at = [t for t in range(1, len(squares) + 1) if sum(squares[:t]) <= tau * t]
+    again = next(t for t in true_at if t > 2)
+    summary = (
+        rf"Least squares, one sample, $\tau=\tfrac1{{64}}$: the condition holds at $T=1$, fails "
+        rf"from $T=2$ to $T={again - 1}$, and holds again from $T={again}$."
+    )
+    return Evidence(
+        true_at[0] == 1 and 2 not in true_at and true_at == [1, *range(again, 42)], summary
+    )
+
+
+def _eq4_at_zero() -> Evidence:
+    data = (((1, 0), 1), ((1, 1), -1), ((0, 2), 1))
+    run = runs.descend(data, (0, 0), Fraction(1, 8), 6)
+    times = [runs.learning_time(runs.squared_gradients(run, z), Fraction(1, 10**9)) for z in data]
+    starts = [runs.losses(run, z)[0] for z in data]
+    summary = (
+        r"Weights that start at 0 give every sample the input gradient 0: $T="
+        rf"{times[0]}$ for all {len(data)} samples and every $\tau>0$ ($10^{{-9}}$ here), while "
+        rf"each loss is {show(starts[0])}, that of knowing nothing."
+    )
+    return Evidence(times == [1, 1, 1] and starts == [HALF] * 3, summary)
+
+
+EQ_4 = Claim(
+    id="orders/eq-4",
+    title="The sample learning condition",
+    paper="orders",
+    location="Section 4.2, Eq. (4)",
+    printed=r"""
+$$\frac1T\sum_{t=0}^{T-1}\|\nabla_{z_i}\ell(\vec w_t)\|_2^2\le\tau;$$
+
+a sample is considered learned if its average gradient falls below the threshold $\tau$, and $T$ is
+its learning time.""",
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r"""
+The condition alone does not determine $T$. With the minimum written out,
+$T_i=\min\{T\ge1:\dots\}$, it does; memlib's `learning_time_gradient` and all results here use
+that. It stays a statement about gradients: a sample can meet it before the first step.
+""",
+    proof=r"""
+Executed below. The set of $T$ that meet the condition need not be an interval.
+""",
+    rebuttal=r"""
+*Obviously the first such $T$ is meant.* The published version says so, in its Eq. (7). But the
+proofs put $\tau$ equal to an upper bound that depends on $T$, which is another definition again.
+""",
+    effect=r"""
+Choose $\tau$ below the input gradient at initialization, or every sample has $T=1$.
+""",
+    prior_art=r"""
+The running mean of squared gradients is the usual criterion for the convergence of SGD (Ghadimi
+and Lan, 2013), there in the weights.
+""",
+    chapter="part1/watching-a-network-learn",
+    uses=("orders/eq-3",),
+    checks=(
+        Check(
+            Kind.EXACT, Role.FAILING_STEP, "The condition comes, goes and comes.", _eq4_not_unique
+        ),
+        Check(Kind.EXACT, Role.FAILING_STEP, "Learned before the first step.", _eq4_at_zero),
+    ),
+)
+
+
+# Two definitions ---------------------------------------------------------------------------------
+
+#: Two samples with labels -1, and where their run starts.
+TWO = (((1, -1), -1), ((0, 2), -1))
+TWO_START = (HALF, HALF)
+#: What a wrong prediction costs at least: least squares with labels -1 and 1.
+WRONG_COST = HALF
+
+
+def two_times() -> tuple[list[int | None], list[int | None], list[Fraction]]:
+    """Both learning times and the CSL of the two samples in one run of 13 weights."""
+    run = runs.descend(TWO, TWO_START, Fraction(1, 8), 12)
+    by_gradient = [runs.learning_time(runs.squared_gradients(run, z), Fraction(1, 4)) for z in TWO]
+    return (
+        by_gradient,
+        [runs.first_correct(run, z) for z in TWO],
+        [total(runs.losses(run, z)) for z in TWO],
+    )
+
+
+def _two_orders() -> Evidence:
+    (a, b), (first_a, first_b), _ = two_times()
+    known = None not in (a, b, first_a, first_b)
+    passed = known and (a or 0) < (b or 0) and (first_a or 0) > (first_b or 0)
+    summary = (
+        rf"One run, two samples: by Eq. (4) ($\tau=\tfrac14$) they are learned at $T={a}$ and "
+        rf"$T={b}$; their first correct predictions are at steps {first_a} and {first_b}."
+    )
+    return Evidence(passed, summary)
+
+
+def _wrong_costs() -> Evidence:
+    import z3
+
+    score, label = z3.Reals("score label")
+    return decide(
+        [z3.Or(label == 1, label == -1), score * label <= 0],
+        (score - label) * (score - label) / 2 >= WRONG_COST,
+        r"A wrong sign costs at least $\tfrac12$ in squared loss, so that "
+        r"$T_{\mathrm{first}}\le2\,\mathrm{CSL}$.",
+    )
+
+
+def _first_bounded() -> Evidence:
+    _, first, csl = two_times()
+    passed = all(t is not None and t * WRONG_COST <= c for t, c in zip(first, csl, strict=True))
+    summary = (
+        f"On the same run: first correct at {first[0]} and {first[1]}, at most "
+        rf"$2\,\mathrm{{CSL}}={float(2 * csl[0]):.2f}$ and ${float(2 * csl[1]):.2f}$."
+    )
+    return Evidence(passed, summary)
+
+
+def _two_searched() -> Evidence:
+    from hypothesis import strategies as st
+
+    inputs = st.tuples(st.integers(-2, 2), st.integers(-2, 2))
+    pairs = st.tuples(inputs, inputs, st.sampled_from((-1, 1)), st.sampled_from((-1, 1)))
+
+    def breaks(case: tuple[Any, Any, int, int]) -> bool:
+        data = ((case[0], case[2]), (case[1], case[3]))
+        run = runs.descend(data, TWO_START, Fraction(1, 8), 12)
+        times = [runs.learning_time(runs.squared_gradients(run, z), Fraction(1, 4)) for z in data]
+        firsts = [runs.first_correct(run, z) for z in data]
+        if None in times or None in firsts:
+            return False
+        return (times[0] or 0) < (times[1] or 0) and (firsts[0] or 0) > (firsts[1] or 0)
+
+    found = search(pairs, breaks)
+    return Evidence(found is not None, f"Smallest pair found (inputs, labels): `{found}`.")
+
+
+TWO_DEFINITIONS = Claim(
+    id="orders/learning-time-two-definitions",
+    title="Learning time has two definitions",
+    paper="orders",
+    location="Section 4.2 (Eq. 4) against Section 5.3 and Appendix C.5",
+    printed=r"""
+Theory: learning time is the $T$ of Eq. (4). Experiments: "the first epoch at which the sample was
+correctly learned", so that correct predictions $[0,0,0,1,1,0,\dots]$ give 3. Section 5.1 then reads
+the experiments as confirming what the theorems predict of learning time.""",
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r"""
+The two can order samples in opposite ways. What CSL does bound is both: learning time by Eq. (4)
+through R1, and the first correct prediction by $T_{\mathrm{first}}\le\mathrm{CSL}/c$, where $c$ is
+the least loss of a wrong prediction ($\ln2$ for cross-entropy with two classes or more, since a
+wrong class leaves $p_y\le\tfrac12$; $L/2$ for Gibbs loss).
+""",
+    proof=r"""
+Before the first correct prediction every loss is at least $c$; add them up. (The same argument
+bounds CSLT, the number of wrong epochs, by $\mathrm{CSL}/c$.)
+""",
+    rebuttal=r"""
+*Any sensible notion of learning time would show the trend.* Quite possibly, and then the trend is
+an empirical finding; what it cannot be is a confirmation of theorems about Eq. (4). Whether
+Section 5.1 used C.5's definition is not said; no other is described.
+""",
+    effect=r"""
+The experiments stand for themselves. Every table here says which learning time it uses.
+""",
+    prior_art=r"""
+That a surrogate loss bounds the number of mistakes is the perceptron-era argument.
+""",
+    chapter="part1/watching-a-network-learn",
+    uses=("orders/eq-4",),
+    checks=(
+        Check(Kind.EXACT, Role.FAILING_STEP, "Opposite orders in one run.", _two_orders),
+        Check(Kind.DECIDED, Role.SUPPORTS, "What a wrong prediction costs.", _wrong_costs),
+        Check(Kind.EXACT, Role.REPAIRED, "CSL bounds the first correct step.", _first_bounded),
+        Check(Kind.SEARCHED, Role.BREAKS, "A search for opposite orders.", _two_searched),
+    ),
+)
+
+
+# The takeaway: a linear relationship -------------------------------------------------------------
+
+#: Two samples in one run: the one with more CSG is learned earlier.
+PAIR = (((1, 0), -1), ((0, 2), 1))
+PAIR_START = (Fraction(1, 4), Fraction(-1, 4))
+
+
+def _reversed() -> Evidence:
+    run = runs.descend(PAIR, PAIR_START, Fraction(1, 8), 12)
+    squares = [runs.squared_gradients(run, z) for z in PAIR]
+    times = [runs.learning_time(s, Fraction(1, 8)) for s in squares]
+    csg = [sum(s) for s in squares]
+    summary = (
+        rf"One run, two samples, $\tau=\tfrac18$: $T={times[0]}$ with CSG {float(csg[0]):.3f}, and "
+        rf"$T={times[1]}$ with CSG {float(csg[1]):.3f}. Four times the CSG, learned earlier."
+    )
+    return Evidence(times == [2, 3] and csg[0] > 4 * csg[1], summary)
+
+
+def _flat() -> Evidence:
+    data = (((1, 0), 1), ((0, 1), 3))
+    run = runs.descend(data, (0, 0), Fraction(1, 4), 12)
+    squares = [runs.squared_gradients(run, z) for z in data]
+    times = [runs.learning_time(s, Fraction(1, 8)) for s in squares]
+    ratio = total(squares[1]) / total(squares[0])
+    summary = (
+        rf"One run from $w_0=0$: both samples have $T=1$, and the CSG of one is {show(ratio)} "
+        "times that of the other."
+    )
+    return Evidence(times == [1, 1] and ratio > 2, summary)
+
+
+def _bounds_allow_anything() -> Evidence:
+    import z3
+
+    first, second = z3.Ints("first second")
+    low, high, tau = z3.Reals("low high tau")
+    return witness(
+        [
+            tau == 1,
+            first >= 1,
+            low >= 0,
+            first <= 1 + high / tau,  # the bound, for the sample with much CSG
+            second <= 1 + low / tau,  # and for the one with little
+            high >= 1000 * low,
+            second >= first + 100,
+        ],
+        r"Two samples can both meet $T\le1+\mathrm{CSG}/\tau$ while the one with a thousand times "
+        r"the CSG is learned a hundred steps earlier.",
+    )
+
+
+TAKEAWAY_LINEAR = Claim(
+    id="orders/takeaway-linear",
+    title="Learning time has a linear relationship with CSG",
+    paper="orders",
+    location="Section 4.2 (after Theorem 4.3, and Key Theory Takeaways), Section 5.1",
+    printed=r"""
+"Learning time exhibits a linear relationship with all three metrics (i.e., orders of loss)";
+Theorem 4.3 "establishes a linear relationship between learning time and the proposed metric, CSG",
+and the experiments "empirically confirm these linear relationships".""",
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r"""
+Two different things are true. With CSG counted *until the sample is learned*,
+$T=\mathrm{CSG}_{<T}/\tau$ to within one step: that is the definition (R4). With CSG over the whole
+run, $T\le1+\mathrm{CSG}/\tau$ (R1): a bound on one side, which allows any order.
+""",
+    proof=r"""
+An upper bound is not a relationship: executed below, by the solver and in training runs.
+""",
+    rebuttal=r"""
+*The plots are close to straight.* They are the evidence, and it is good evidence, for an empirical
+regularity on CIFAR-100. Theory that predicts it would have to say why samples come near the bound.
+""",
+    effect=r"""
+The proxies lose nothing; the explanation is open. The published version is careful here: it
+expects linearity *if the bounds are tight*, and speaks of CSL only.
+""",
+    prior_art=r"""
+The same objection was raised by reviewers of the draft (public reviews on OpenReview).
+""",
+    chapter="part1/watching-a-network-learn",
+    uses=("orders/eq-3", "orders/eq-4", "book/r1", "book/r4"),
+    checks=(
+        Check(Kind.EXACT, Role.FAILING_STEP, "More CSG, learned earlier.", _reversed),
+        Check(Kind.EXACT, Role.FAILING_STEP, "The same learning time at any CSG.", _flat),
+        Check(
+            Kind.DECIDED,
+            Role.FAILING_STEP,
+            "From bounds to a relationship.",
+            _bounds_allow_anything,
+        ),
+        Check(Kind.DECIDED, Role.SUPPORTS, "What is linear by definition.", window_decided),
+    ),
+)
+
+
+CLAIMS = (EQ_3, EQ_4, TWO_DEFINITIONS, TAKEAWAY_LINEAR)
