@@ -90,7 +90,7 @@ def main() -> None:
     torch.set_num_threads(1)
     dataset = data.load("fmnist-mini")
     part = dataset.select(range(1024))
-    cases = [("mlp", models.mlp, dataset, 10, 16), ("small_cnn", models.small_cnn, part, 2, 8)]
+    cases = [("mlp", models.mlp, dataset, 5, 24), ("small_cnn", models.small_cnn, part, 1, 10)]
     kinds = ("untracked", "csl", "csg", "gradient")
     for name, factory, samples, epochs, repeats in cases:
         seconds = interleaved(
