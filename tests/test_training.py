@@ -181,6 +181,21 @@ def test_augmented_images_are_crops_of_the_blackened_frame_and_mirror_images():
     assert len({key[:2] for key in seen if key[2]}) > 60
 
 
+def test_augmentation_does_not_depend_on_other_random_numbers():
+    spies = [Spy(network(dropout)) for dropout in (0.0, 0.5)]
+    for spy in spies:
+        fit(spy, small_data(), epochs=2, batch_size=16, augment="crop-flip")
+    assert_equal_bits(spies[0].images, spies[1].images)
+
+
+def test_training_leaves_the_mode_of_the_model():
+    for mode in (True, False):
+        spy = Spy(network()).train(mode)
+        fit(spy, small_data(), epochs=1)
+        assert spy.modes == [True]
+        assert spy.training is spy.inner.training is mode
+
+
 def test_training_is_not_augmented_unless_asked():
     spy = Spy(network())
     fit(spy, small_data(), epochs=1, batch_size=50)

@@ -7,6 +7,7 @@ beside its target.
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +95,7 @@ def main() -> None:
     kinds = ("untracked", "csl", "csg", "gradient")
     for name, factory, samples, epochs, repeats in cases:
         seconds = interleaved(
-            {kind: lambda k=kind: train(factory, samples, epochs, k) for kind in kinds}, repeats
+            {kind: partial(train, factory, samples, epochs, kind) for kind in kinds}, repeats
         )
         steps = epochs * -(-len(samples) // 128)
         step = 1e3 * statistics.median(seconds["untracked"]) / steps
