@@ -32,7 +32,8 @@ serve:  ## serve the built book on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 test: book  ## build the book, then test memlib, the claims, the labs and the site
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+	# one thread for each worker: two that share a core wait for each other most of the time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg \
 		--durations=10 tests notebooks

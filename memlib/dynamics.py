@@ -36,8 +36,9 @@ from memlib.runtime import whole_number
 
 _BUFFERED = 2**22  # logits held back before they are reduced: 16 MiB in float32
 # Rows of the per-sample sums, over presentations in an epoch and over epochs; the last two only
-# with input gradients: squared norm and norm.
-_SEEN, _LOSS, _GIBBS, _MARGIN, _WRONG, _GRADIENT, _NORM = range(7)
+# with input gradients: squared norm and norm. The rival is minus the margin.
+_SEEN, _LOSS, _GIBBS, _RIVAL, _WRONG, _GRADIENT, _NORM = range(7)
+_SPARSE = 32  # ids per sample up to which a table of positions is kept
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -125,13 +126,18 @@ class DynamicsTracker:
         self.tau, self.squared, self.needs_input_grads = tau, bool(squared), bool(input_grads)
         self.keeps_trajectories = bool(trajectories)
         self.epochs = 0
-        self._sorted, self._order = self.ids.sort()
-        twice = self._sorted[1:][self._sorted[1:] == self._sorted[:-1]]
+        ordered, order = self.ids.sort()
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if len(twice):
             raise DuplicateIds("ids", twice.unique().tolist(), "Pass each id once.")
         n = len(self.ids)
-        # Positions are the ids themselves in the usual case: no search needed.
-        self._identity = bool(torch.equal(self.ids, torch.arange(n)))
+        self._low, self._high = int(ordered[0]), int(ordered[-1])
+        self._places = {"ids": self.ids, "ordered": ordered, "order": order}
+        if self._high - self._low < _SPARSE * n:
+            # Ids close to one another are looked up, many times faster than a search.
+            table = torch.zeros(self._high - self._low + 1, dtype=torch.int32)
+            table[self.ids - self._low] = torch.arange(n, dtype=torch.int32)
+            self._places["table"] = table
         rows = 7 if self.needs_input_grads else 5
         self._sums = torch.zeros(rows, n, dtype=torch.float64)  # of the open epoch
         self._state = {"totals": torch.zeros(rows, n, dtype=torch.float64)}  # of closed epochs
@@ -171,27 +177,16 @@ class DynamicsTracker:
             UnknownIds: An id is not one of the tracker's.
             LabelOutOfRange: A target is not in 0 .. k-1.
         """
-        for name, value in (("ids", ids), ("logits", logits), ("targets", targets)):
-            if not isinstance(value, Tensor):
-                raise WrongType(name, type(value).__name__, "Pass a tensor.")
-        if logits.ndim != 2 or logits.shape[1] != self.classes:
-            raise WrongShape("logits", tuple(logits.shape), f"Pass (batch, {self.classes}).")
-        if not logits.is_floating_point():
-            raise WrongType("logits", logits.dtype, "Pass floating-point logits.")
-        if ids.dtype not in _WHOLE or targets.dtype not in _WHOLE:
-            name, value = ("targets", targets) if ids.dtype in _WHOLE else ("ids", ids)
-            raise WrongType(name, value.dtype, "Pass whole numbers, int64.")
-        batch = logits.shape[:1]
-        if ids.shape != batch or targets.shape != batch:
-            name, value = ("ids", ids) if ids.shape != batch else ("targets", targets)
-            raise WrongShape(name, tuple(value.shape), f"Pass one per row of logits, {batch[0]}.")
-        if (input_grads is None) == self.needs_input_grads:
-            fix = (
-                "Pass the per-sample gradients: the tracker was made with input_grads=True."
-                if input_grads is None
-                else "Leave them out, or make the tracker with input_grads=True."
-            )
-            raise InvalidInput("input_grads", input_grads, fix)
+        # This runs between two training steps, with cold caches: as few calls as possible.
+        shape: Sequence[int] = getattr(logits, "shape", ())
+        if (
+            len(shape) != 2
+            or shape[1] != self.classes
+            or getattr(ids, "shape", None) != shape[:1]
+            or getattr(targets, "shape", None) != shape[:1]
+            or (input_grads is None) == self.needs_input_grads
+        ):
+            self._refuse(ids, logits, targets, input_grads)
         held: tuple[Tensor, ...] = (ids, logits.detach(), targets)
         versions: tuple[int, ...] = ()
         try:
@@ -199,7 +194,7 @@ class DynamicsTracker:
         except RuntimeError:  # made in inference mode, where changes are not counted
             held = (ids.clone(), logits.clone(), targets.clone())
         if input_grads is not None:
-            if input_grads.shape[:1] != batch or input_grads.ndim < 2:
+            if input_grads.shape[:1] != shape[:1] or input_grads.ndim < 2:
                 raise WrongShape("input_grads", tuple(input_grads.shape), "Pass (batch, ...).")
             flat = input_grads.detach().flatten(1)
             # One reduction, at least in float32; the gradient itself is not kept.
@@ -207,7 +202,7 @@ class DynamicsTracker:
             held = (*held, torch.linalg.vector_norm(flat, dim=1, dtype=precise))
         self._pending.append(held)
         self._versions.append(versions)
-        self._waiting += logits.numel()
+        self._waiting += shape[0] * shape[1]
         if self._waiting >= _BUFFERED:
             self._flush()
 
@@ -226,20 +221,19 @@ class DynamicsTracker:
             UnknownIds, LabelOutOfRange, InvalidInput: As for `update`.
         """
         self._flush()
-        sums = self._sums.clone()
-        self._sums.zero_()
+        sums, self._sums = self._sums, torch.zeros_like(self._sums)
         if dist.is_available() and dist.is_initialized():
             self._same_everywhere(group)
             dist.all_reduce(sums, group=group)
-        presented, total = float(sums[_SEEN].sum()), float(sums.sum())
-        if not presented:
+        in_all = sums.sum(1).tolist()
+        if not in_all[_SEEN]:
             raise EmptySelection("epoch", self.epochs, "Call update() before end_epoch().")
-        if not math.isfinite(total):
+        if not math.isfinite(sum(in_all)):
             bad = self.ids[~torch.isfinite(sums).all(0).cpu()].tolist()
             fix = "Lower the learning rate or look at these samples; the epoch was dropped."
             raise NonFiniteImages("logits", f"the loss, margin or gradient of ids {bad}", fix)
         s, t, seen, wrong = self._state, self.epochs, sums[_SEEN] > 0, sums[_WRONG] > 0
-        correct = seen & ~wrong
+        correct = seen ^ wrong
         means = sums / sums[_SEEN].clamp(min=1)
         means[_WRONG] = wrong  # wrong once is wrong in the epoch
         s["totals"] += means
@@ -253,7 +247,7 @@ class DynamicsTracker:
             s["below"] += seen & ~s["learned"]
             s["learned"] |= seen & (s["totals"][_GRADIENT] <= self.tau * s["totals"][_SEEN])
         if self.keeps_trajectories:
-            rows = [means[_LOSS], correct, means[_MARGIN], 1 - means[_GIBBS], *means[_GRADIENT:-1]]
+            rows = [means[_LOSS], correct, -means[_RIVAL], 1 - means[_GIBBS], *means[_GRADIENT:-1]]
             kept = torch.stack([row.float() for row in rows])
             self._epochs_kept.append(kept.masked_fill_(~seen, torch.nan).cpu())
         self.epochs += 1
@@ -314,7 +308,7 @@ class DynamicsTracker:
         if self.tau is not None:
             table["learning_time_gradient"] = torch.where(s["learned"], s["below"], self.epochs)
         table |= {"cslt": totals[_WRONG].long(), "forgetting_events": s["forgotten"]}
-        table["negative_aum"] = -totals[_MARGIN] / totals[_SEEN].clamp(min=1)
+        table["negative_aum"] = totals[_RIVAL] / totals[_SEEN].clamp(min=1)
         frame = pd.DataFrame(
             {column: value.numpy() for column, value in table.items()},
             index=pd.Index(self.ids.numpy().copy(), name="sample"),
@@ -441,28 +435,47 @@ class DynamicsTracker:
         ids, logits, targets, *norms = (
             torch.cat(column).to(self._sums.device) for column in zip(*pending, strict=True)
         )
+        _check_types(ids, logits, targets)
         if not len(ids):
             return
         positions, targets = self._positions(ids.long()), targets.long()
         low, high = torch.aminmax(targets)
-        if low < 0 or high >= self.classes:
+        if int(low) < 0 or int(high) >= self.classes:
             bad = targets[(targets < 0) | (targets >= self.classes)].unique().tolist()
             raise LabelOutOfRange("targets", bad, f"Pass labels from 0 to {self.classes - 1}.")
-        loss, gibbs, margin = _per_sample(logits, targets)
-        rows = [torch.ones_like(loss), loss, gibbs, margin, margin <= 0]
+        loss, gibbs, rival = _per_sample(logits, targets)
+        rows = [torch.ones_like(loss), loss, gibbs, rival, rival >= 0]
         if norms:
-            rows += [norms[0].double().square(), norms[0]]
-        self._sums.index_add_(1, positions, torch.stack([row.double() for row in rows]))
+            norm = norms[0].double()
+            rows += [norm * norm, norm]
+        self._sums.index_add_(1, positions, torch.stack(rows).double())
+
+    def _refuse(self, ids: Any, logits: Any, targets: Any, input_grads: Any) -> None:
+        """Raise the error that says which argument of `update` does not fit, and how."""
+        for name, value in (("ids", ids), ("logits", logits), ("targets", targets)):
+            if not isinstance(value, Tensor):
+                raise WrongType(name, type(value).__name__, "Pass a tensor.")
+        _check_types(ids, logits, targets)
+        if logits.ndim != 2 or logits.shape[1] != self.classes:
+            raise WrongShape("logits", tuple(logits.shape), f"Pass (batch, {self.classes}).")
+        for name, value in (("ids", ids), ("targets", targets)):
+            if value.shape != logits.shape[:1]:
+                fix = f"Pass one per row of logits, ({len(logits)},)."
+                raise WrongShape(name, tuple(value.shape), fix)
+        if input_grads is None:
+            fix = "Pass the per-sample gradients: the tracker was made with input_grads=True."
+        else:
+            fix = "Leave them out, or make the tracker with input_grads=True."
+        raise InvalidInput("input_grads", input_grads, fix)
 
     def _positions(self, ids: Tensor) -> Tensor:
-        n = len(self.ids)
-        if self._identity:
-            low, high = torch.aminmax(ids)
-            unknown, positions = None if low >= 0 and high < n else (ids < 0) | (ids >= n), ids
+        places, near = self._places, ids.clamp(self._low, self._high)
+        if "table" in places:
+            positions = places["table"].index_select(0, near - self._low).long()
         else:
-            nearest = torch.searchsorted(self._sorted, ids).clamp(max=n - 1)
-            unknown, positions = self._sorted[nearest] != ids, self._order[nearest]
-        if unknown is not None and unknown.any():
+            positions = places["order"][torch.searchsorted(places["ordered"], near)]
+        unknown = places["ids"].index_select(0, positions) != ids
+        if unknown.any():
             fix = "Make the tracker with the ids of all samples that are trained on."
             raise UnknownIds("ids", ids[unknown].unique().tolist(), fix)
         return positions
@@ -477,7 +490,7 @@ class DynamicsTracker:
             device = torch.device("cpu")
         if self._sums.device != device:
             self._sums = self._sums.to(device)
-            self._sorted, self._order = self._sorted.to(device), self._order.to(device)
+            self._places = {name: value.to(device) for name, value in self._places.items()}
             self._state = {name: value.to(device) for name, value in self._state.items()}
 
     def _same_everywhere(self, group: Any) -> None:
@@ -531,7 +544,7 @@ def evaluation(model: nn.Module) -> Iterator[None]:
 
 
 def _per_sample(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return cross-entropy, 1 - p_y and margin, each (b,), exact also where they are tiny."""
+    """Return cross-entropy, 1 - p_y and -margin, each (b,), exact also where they are tiny."""
     # Classes first: with few classes, reductions along contiguous memory are several times faster.
     rivals = logits.T.contiguous()
     rivals = rivals if rivals.dtype == torch.float64 else rivals.float()
@@ -540,4 +553,12 @@ def _per_sample(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor
     # The log of the odds against the label, from which all three follow without cancellation.
     # exp is many times slower where its result is zero or denormal; e^-87 changes no digit.
     odds = (rivals - top).clamp_(min=-87).exp_().sum(0).log_().add_(top)
-    return F.softplus(odds, threshold=50), odds.sigmoid(), -top
+    return F.softplus(odds, threshold=50), odds.sigmoid(), top
+
+
+def _check_types(ids: Tensor, logits: Tensor, targets: Tensor) -> None:
+    for name, value in (("ids", ids), ("targets", targets)):
+        if value.dtype not in _WHOLE:
+            raise WrongType(name, value.dtype, "Pass whole numbers, int64.")
+    if not logits.is_floating_point():
+        raise WrongType("logits", logits.dtype, "Pass floating-point logits.")

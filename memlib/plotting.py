@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from memlib.errors import EmptySelection, UnknownName, WrongShape
 from memlib.runtime import whole_number
@@ -62,6 +63,8 @@ _RC: dict[Any, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the book's figure style inside a `with` block; every function here does so itself."""
+    # Load the backend first: a notebook's sets options then that leaving the context would undo.
+    plt.draw_if_interactive()
     with plt.rc_context(_RC):
         yield
 
@@ -72,7 +75,7 @@ def color(index: int) -> str:
 
 
 def image_grid(
-    dataset: Dataset, ids: Sequence[int], captions: Sequence[str], *, columns: int = 8
+    dataset: Dataset, ids: Sequence[int], captions: Sequence[str], *, columns: int = 6
 ) -> Figure:
     """Draw samples as a grid of images, each with a short caption above.
 
@@ -105,7 +108,7 @@ def image_grid(
             axis.set_axis_off()
         for axis, image, caption in zip(axes.flat, images, captions, strict=False):
             axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1)
-            axis.set_title(caption, fontsize=8)
+            axis.set_title(caption, fontsize=9)
     return figure
 
 
@@ -195,8 +198,12 @@ def lines(
         axis.set(xlabel=xlabel, ylabel=ylabel)
         if "x" in log:
             axis.set_xscale("log")
+            axis.set_xticks(x, [f"{value:g}" for value in x])
         if "y" in log:
             axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+        axis.minorticks_off()
         if len(series) > 1:
             axis.legend()
     return figure
@@ -338,4 +345,54 @@ def image_pairs(
                 axis.imshow(image.squeeze().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
                 axis.set_axis_off()
             axes[0, column].set_title(caption, fontsize=9)
+    return figure
+
+
+def against_bound(
+    bound: Mapping[str, np.ndarray],
+    value: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Figure:
+    """Draw one dot per sample: a quantity against its upper bound, which no dot may exceed.
+
+    Args:
+        bound: `(n,)` positive bounds by panel title.
+        value: `(n,)` positive values, with the same titles.
+        xlabel: Axis label with unit; both axes are logarithmic.
+        ylabel: Axis label with unit.
+
+    Returns:
+        The figure: per panel the dots, the line `value = bound`, and the forbidden side shaded.
+
+    Raises:
+        EmptySelection: There is no panel.
+        UnknownName: The two have different titles.
+    """
+    if not bound:
+        raise EmptySelection("bound", bound, "Pass at least one array.")
+    if set(bound) != set(value):
+        raise UnknownName("value", list(value), f"Pass the titles {', '.join(bound)}.")
+    low, high = min(v.min() for v in value.values()), max(v.max() for v in value.values())
+    with style():
+        figure, axes = plt.subplots(
+            1, len(bound), figsize=(3.3 * len(bound) + 0.5, 3.4), squeeze=False, sharey=True
+        )
+        for index, (axis, (name, x)) in enumerate(zip(axes.flat, bound.items(), strict=True)):
+            axis.scatter(
+                x,
+                value[name],
+                s=7,
+                alpha=0.3,
+                color=color(index),
+                marker=_MARKERS[index % len(_MARKERS)],
+                linewidths=0,
+                rasterized=True,
+            )
+            edge = np.array([min(x.min(), low), max(x.max(), high)])
+            axis.plot(edge, edge, color=GRAY, linestyle="--", linewidth=1.2)
+            axis.fill_between(edge, edge, edge[1], color=GRAY, alpha=0.15, linewidth=0)
+            axis.set(xscale="log", yscale="log", title=name, xlabel=xlabel)
+            axis.set(ylabel=ylabel if index == 0 else "", ylim=(0.8 * low, 1.4 * high))
     return figure

@@ -25,6 +25,7 @@ from memlib.errors import (
     WrongShape,
 )
 
+_HELD = 2**22  # logits held back before they are counted and given to the tracker
 _PADDING = 4  # pixels on each side before the random crop, as usual on CIFAR
 
 
@@ -119,7 +120,8 @@ def fit(
     Raises:
         NotPositive: epochs, batch_size, lr or gamma is not positive.
         UnknownName: schedule, augment or track is none of those above.
-        InvalidInput: momentum, weight_decay or milestones cannot be used.
+        InvalidInput: momentum, weight_decay or milestones cannot be used, or the tracker has
+            another number of classes.
         WrongShape: The model's output is not (b, k).
         UnknownIds: The tracker does not know an id of the data set.
         TrainingDiverged: The loss is not finite; noticed at the end of the epoch.
@@ -142,8 +144,12 @@ def fit(
     if not 0.0 <= weight_decay < math.inf:
         raise InvalidInput("weight_decay", weight_decay, "Pass 0 or a positive number.")
     steps = math.ceil(len(dataset) / batch_size)
+    at_once = math.ceil(_HELD / (batch_size * dataset.num_classes))
     rates = learning_rates(schedule, lr, epochs, steps, milestones=milestones, gamma=gamma)
     if tracker is not None:
+        if tracker.classes != dataset.num_classes:
+            fix = f"Make the tracker with {dataset.num_classes} classes."
+            raise InvalidInput("tracker", f"{tracker.classes} classes", fix)
         unknown = ~torch.isin(dataset.ids.cpu(), tracker.ids)
         if unknown.any():
             fix = "Make the tracker with dataset.ids."
@@ -185,20 +191,25 @@ def fit(
                 _observe(model, dataset, batch_size, tracker)
                 tracker.end_epoch()
             model.train()
-            losses, hits = [], []
             fed = tracker if track == "train" else None
+            losses: list[Tensor] = []
+            held: list[tuple[Tensor, ...]] = []
+            correct = 0
             for step, batch in enumerate(
                 _batches(dataset, batch_size, augment, seed, epoch), epoch * steps
             ):
                 optimizer.param_groups[0]["lr"] = rates[step]
-                loss, hit = _step(model, optimizer, batch, dataset.num_classes, fed)
+                loss, *seen = _step(model, optimizer, batch, dataset.num_classes, fed)
                 losses.append(loss)
-                hits.append(hit)
+                held.append(tuple(seen))
+                if len(held) >= at_once:
+                    correct += _settle(held, fed)
                 bar.update()
+            correct += _settle(held, fed)
             mean = _mean_loss(losses, len(dataset), batch_size, epoch, rates[epoch * steps :])
-            if tracker is not None and track == "train":
-                tracker.end_epoch()
-            accuracy = int(torch.stack(hits).sum()) / len(dataset)
+            if fed is not None:
+                fed.end_epoch()
+            accuracy = correct / len(dataset)
             bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{accuracy:.3f}")
             history = History(
                 (*history.loss, mean),
@@ -302,8 +313,8 @@ def _step(
     batch: _Batch,
     classes: int,
     tracker: DynamicsTracker | None,
-) -> tuple[Tensor, Tensor]:
-    """Take one step of SGD; return the batch's mean loss and its number of correct ones."""
+) -> tuple[Tensor, ...]:
+    """Take one step; return its mean loss, logits, labels, ids, and wanted gradient norms."""
     images, labels, ids = batch
     gradients = tracker is not None and tracker.needs_input_grads
     images.requires_grad_(gradients)
@@ -312,12 +323,28 @@ def _step(
     loss = F.cross_entropy(logits, labels, reduction="none").mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    if tracker is not None:
+    seen: tuple[Tensor, ...] = (logits.detach(), labels, ids)
+    if gradients:
+        slope = torch.zeros_like(images) if images.grad is None else images.grad
         # Of the mean over the batch, each sample's own loss is a b-th part.
-        own = images.grad.mul_(len(ids)) if gradients and images.grad is not None else None
-        tracker.update(ids, logits, labels, own)
+        seen += (torch.linalg.vector_norm(slope.flatten(1), dim=1) * len(ids),)
     optimizer.step()
-    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+    return loss.detach(), *seen
+
+
+def _settle(held: list[tuple[Tensor, ...]], tracker: DynamicsTracker | None) -> int:
+    """Count the correct among the steps held, give all to the tracker, and let go of them.
+
+    In bulk, because between two steps even a small operation meets cold caches.
+    """
+    if not held:
+        return 0
+    logits, labels, ids, *norms = (torch.cat(column) for column in zip(*held, strict=True))
+    held.clear()
+    if tracker is not None:
+        # A gradient reduced to its norm has the same norm.
+        tracker.update(ids, logits, labels, norms[0][:, None] if norms else None)
+    return int((logits.argmax(1) == labels).sum())
 
 
 def _batches(

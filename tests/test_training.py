@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from memlib import runtime
+from memlib import runtime, training
 from memlib.data import Dataset
 from memlib.dynamics import DynamicsTracker, input_gradients
 from memlib.errors import (
@@ -483,6 +483,24 @@ def test_a_foreign_file_is_no_checkpoint(tmp_path):
             fit(network(), small_data(), epochs=1, checkpoint=path)
 
 
+class Harmful:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    path, mark = tmp_path / "run.pt", tmp_path / "mark"
+    torch.save({"format": "memlib checkpoint 1", "settings": Harmful(mark)}, path)
+    with pytest.raises(CorruptResult):
+        fit(network(), small_data(), epochs=1, checkpoint=path)
+    assert not mark.exists()
+
+
 def test_a_diverging_run_says_when_and_keeps_the_last_good_checkpoint(tmp_path):
     path = tmp_path / "run.pt"
 
@@ -500,6 +518,24 @@ def test_a_diverging_run_says_when_and_keeps_the_last_good_checkpoint(tmp_path):
     assert len(torch.load(path, weights_only=True)["content"]["history"][0]) == 2
     with pytest.raises(TrainingDiverged, match=r"epoch 0, step [1-9]\d*, at learning rate 1e\+30"):
         fit(network(), small_data(), epochs=1, batch_size=5, lr=1e30)
+
+
+def test_a_tracker_of_other_classes_is_refused_before_training():
+    data, model = small_data(), network()
+    with pytest.raises(InvalidInput, match="3 classes"):
+        fit(model, data, epochs=1, tracker=DynamicsTracker(data.ids, 4))
+    assert_equal_bits(weights(model), weights(network()))
+
+
+def test_an_epoch_settled_in_several_parts_gives_the_same_scores(monkeypatch):
+    data, results = small_data(), []
+    for held in (2**22, 100):  # at once, and every three steps
+        monkeypatch.setattr(training, "_HELD", held)
+        tracker, model = DynamicsTracker(data.ids, 3, input_grads=True), network()
+        history = fit(model, data, epochs=2, batch_size=16, tracker=tracker)
+        results.append((history.loss, history.accuracy, tracker.scores()))
+    assert results[0][:2] == results[1][:2]
+    np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-5, atol=1e-6)
 
 
 def test_a_tracker_that_does_not_know_an_id_is_refused_before_training():

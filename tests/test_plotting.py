@@ -1,0 +1,108 @@
+"""Figures: labeled axes, one style, clear refusals."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from memlib import data, plotting
+from memlib.errors import EmptySelection, NotPositive, UnknownIds, UnknownName, WrongShape
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def luminance(color):
+    channels = np.array(matplotlib.colors.to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)
+
+
+def contrast(first, second):
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#121212"])
+def test_text_reads_on_light_and_dark_pages(page):
+    assert contrast(plotting.GRAY, page) > 3.9
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#121212"])
+def test_the_first_three_series_stand_out_on_light_and_dark_pages(page):
+    for index in range(3):
+        assert contrast(plotting.color(index), page) > 3
+
+
+def test_the_style_ends_with_its_block():
+    before = plt.rcParams["text.color"]
+    with plotting.style():
+        assert plt.rcParams["text.color"] == plotting.GRAY
+    assert plt.rcParams["text.color"] == before
+
+
+def test_an_image_grid_shows_the_pixels_of_its_samples(digits):
+    ids = digits.ids[[4, 2, 9]].tolist()
+    figure = plotting.image_grid(digits, ids, ["a", "b", "c"], columns=2)
+    shown = [axis for axis in figure.axes if axis.images]
+    assert [axis.get_title() for axis in shown] == ["a", "b", "c"]
+    np.testing.assert_allclose(shown[1].images[0].get_array(), digits.pixels()[2, 0], atol=1e-6)
+
+
+def test_a_histogram_counts_every_finite_value():
+    values = np.array([0.1, 0.2, np.nan, 0.9])
+    figure = plotting.histogram({"a": values}, xlabel="score", bins=np.linspace(0, 1, 3))
+    heights = figure.axes[0].patches[0].get_xy()[:, 1]
+    assert heights.max() == 2
+    assert figure.axes[0].get_xlabel() == "score"
+
+
+def test_binned_means_are_the_means_of_the_bins():
+    x = np.arange(100.0)
+    figure = plotting.binned_scatter(x, {"twice": 2 * x}, xlabel="x", ylabel="y", bins=4)
+    line = figure.axes[0].lines[0]
+    means = np.array(line.get_ydata(), dtype=float)
+    np.testing.assert_allclose(means, 2 * np.array(line.get_xdata(), dtype=float))
+    assert len(line.get_xdata()) == 4
+
+
+def test_a_constant_has_one_bin():
+    figure = plotting.binned_scatter(np.ones(5), {"y": np.arange(5.0)}, xlabel="x", ylabel="y")
+    np.testing.assert_allclose(np.array(figure.axes[0].lines[0].get_ydata(), dtype=float), [2.0])
+
+
+def test_lines_and_dots_name_their_series():
+    x = np.array([1.0, 10.0])
+    figure = plotting.lines(x, {"a": x, "b": x}, xlabel="x", ylabel="y", dashed=["b"], log="xy")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["1", "10"]
+    figure = plotting.dots({"s": {"row": [1.0, 2.0]}}, xlabel="x", reference={"s": {"row": 3.0}})
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["row"]
+
+
+def test_bad_figures_are_refused(digits):
+    with pytest.raises(EmptySelection):
+        plotting.image_grid(digits, [], [])
+    with pytest.raises(WrongShape, match="captions"):
+        plotting.image_grid(digits, [int(digits.ids[0])], [])
+    with pytest.raises(UnknownIds, match="-1"):
+        plotting.image_grid(digits, [-1], ["x"])
+    with pytest.raises(EmptySelection):
+        plotting.histogram({}, xlabel="x")
+    with pytest.raises(NotPositive, match="bins"):
+        plotting.binned_scatter(np.ones(3), {"y": np.ones(3)}, xlabel="", ylabel="", bins=0)
+    with pytest.raises(UnknownName, match="c"):
+        plotting.lines(np.ones(2), {"a": np.ones(2)}, xlabel="", ylabel="", dashed=["c"])
+    with pytest.raises(EmptySelection):
+        plotting.dots({}, xlabel="x")
