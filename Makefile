@@ -31,8 +31,8 @@ serve:  ## serve the built book on http://127.0.0.1:8000
 	@echo "http://127.0.0.1:$(PORT)  (Ctrl+C stops)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
+# One thread for each worker: two that share a core wait for each other most of the time.
 test: book  ## build the book, then test memlib, the claims, the labs and the site
-	# one thread for each worker: two that share a core wait for each other most of the time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg \

@@ -283,6 +283,17 @@ def test_a_subset_with_arbitrary_ids_gets_its_scores_through_a_shuffling_loader(
     np.testing.assert_allclose(tracker.scores()["csl"], 3 * loss[positions], rtol=1e-5)
 
 
+@pytest.mark.parametrize("ids", [[3, 0, 5], [-(2**62), 2**62, 7], [-(2**63), 2**63 - 1, 0]])
+def test_ids_may_lie_anywhere_and_unknown_ones_between_them_are_refused(ids):
+    tracker = fill(DynamicsTracker(ids, 2))
+    assert tracker.scores().index.tolist() == ids
+    for other in (1, 4, 6, -1, 2**63 - 2, -(2**63) + 1):
+        tracker.update(torch.tensor([ids[0], other]), torch.zeros(2, 2), torch.tensor([0, 1]))
+        with pytest.raises(UnknownIds) as error:
+            tracker.end_epoch()
+        assert error.value.value == [other]
+
+
 def test_the_order_of_batches_and_early_reduction_do_not_change_the_scores(monkeypatch):
     late = fill(DynamicsTracker(range(11), 3, tau=2.0, input_grads=True, trajectories=True), 4)
     monkeypatch.setattr(dynamics, "_BUFFERED", 1)  # every batch is reduced at once

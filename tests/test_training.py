@@ -528,11 +528,18 @@ def test_a_tracker_of_other_classes_is_refused_before_training():
 
 
 def test_an_epoch_settled_in_several_parts_gives_the_same_scores(monkeypatch):
+    class Counting(DynamicsTracker):
+        def update(self, ids, *rest):
+            sizes.append(len(ids))
+            super().update(ids, *rest)
+
     data, results = small_data(), []
-    for held in (2**22, 100):  # at once, and every three steps
+    for held, expected in ((2**22, [50]), (100, [48, 2])):  # at once, and every three steps
+        sizes = []
         monkeypatch.setattr(training, "_HELD", held)
-        tracker, model = DynamicsTracker(data.ids, 3, input_grads=True), network()
+        tracker, model = Counting(data.ids, 3, input_grads=True), network()
         history = fit(model, data, epochs=2, batch_size=16, tracker=tracker)
+        assert sizes == expected * 2
         results.append((history.loss, history.accuracy, tracker.scores()))
     assert results[0][:2] == results[1][:2]
     np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-5, atol=1e-6)
