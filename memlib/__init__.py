@@ -20,12 +20,14 @@ __all__ = ["__version__", "device", "scale"]
 
 _SUBMODULES = frozenset(
     {
+        "checkpoints",
         "cli",
         "data",
         "datasets",
         "dynamics",
         "ensemble",
         "errors",
+        "layers",
         "models",
         "notebook",
         "plotting",

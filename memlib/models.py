@@ -7,6 +7,7 @@ from math import prod
 from torch import nn
 
 from memlib.errors import WrongShape
+from memlib.layers import InputConv2d
 from memlib.runtime import whole_number
 
 
@@ -73,7 +74,7 @@ def small_cnn(
     channels, rows, columns = _checked(shape, least=4)
     width = whole_number("width", width)
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1),
+        InputConv2d(channels, width, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(width, 2 * width, 3, padding=1),
