@@ -17,7 +17,7 @@ from memlib import results
 from memlib.ensemble import Ensemble, Recipe, linear_layers, train_ensemble
 from memlib.errors import FractionOutOfRange, UnknownName
 from memlib.runtime import progress as progress_bar
-from memlib.runtime import rng, seeded, whole_number
+from memlib.runtime import rng, seeded, side_by_side, whole_number
 from memlib.training import fit, predict
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def subset_runs(
         seed: Seed of the subsets, the initial weights and the order of the samples.
         targets: A second data set, usually the test set, on which each network is evaluated too.
         folder: Where finished shards are kept; the same call goes on where it was interrupted.
-        shard: Networks trained at once, and the unit of resumption.
+        shard: Networks trained at once, and the unit of resumption. On a CPU every core trains a
+            shard of its own.
         method: `"batched"` (fully connected networks, see `memlib.ensemble`), `"sequential"` (any
             network, one `memlib.training.fit` each), or `"auto"`: batched where possible.
         progress: Show a progress bar; None shows it only on a terminal.
@@ -141,7 +142,6 @@ def subset_runs(
     recipe = recipe or Recipe()
     members = draw_subsets(len(dataset), models, fraction, seed)
     shard = whole_number("shard", shard)
-    train = shard_trainer(model, method)
     settings = run_settings(
         dataset,
         model,
@@ -153,25 +153,29 @@ def subset_runs(
         shard=shard,
         method=method,
     )
+    train, over = shard_trainer(model, method, dataset)
+
+    def finish(start: int) -> tuple[dict[str, np.ndarray], float]:
+        """Train a shard, or read it if an earlier call has finished it."""
+        path = Path(folder) / f"shard-{start // shard:05d}.npz" if folder else None
+        if path and path.exists():
+            part, stamp = results.load_arrays(path, settings=settings)
+            return part, stamp.wall_seconds
+        begun = time.perf_counter()
+        numbers = range(start, min(start + shard, models))
+        part = train(dataset, members[start : numbers.stop], recipe, numbers, seed, targets)
+        seconds = time.perf_counter() - begun
+        if path:
+            stamp = results.provenance("memlib.runs.subset_runs", settings, seconds)
+            results.save_arrays(path, part, stamp)
+        return part, seconds
+
     parts, seconds = [], 0.0
     with progress_bar(total=models, desc="subset models", enabled=progress) as bar:
-        for start in range(0, models, shard):
-            numbers = range(start, min(start + shard, models))
-            path = Path(folder) / f"shard-{start // shard:05d}.npz" if folder else None
-            if path and path.exists():
-                part, stamp = results.load_arrays(path, settings=settings)
-                seconds += stamp.wall_seconds
-            else:
-                begun = time.perf_counter()
-                part = train(dataset, members[start : numbers.stop], recipe, numbers, seed, targets)
-                took = time.perf_counter() - begun
-                seconds += took
-                if path:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    stamp = results.provenance("memlib.runs.subset_runs", settings, took)
-                    results.save_arrays(path, part, stamp)
+        for part, took in over(finish, range(0, models, shard)):
             parts.append(part)
-            bar.update(len(numbers))
+            seconds += took
+            bar.update(len(part["correct"]))
     nobody = np.empty(0, dtype=np.int64)
     return Runs(
         ids=dataset.ids.cpu().numpy(),
@@ -259,23 +263,32 @@ def probability_curves(
     """
     recipe = recipe or Recipe()
     members = draw_subsets(len(dataset), models, fraction, seed)
+    shard = whole_number("shard", shard)
+
+    def follow(start: int) -> np.ndarray:
+        """Sum the probabilities over a shard's networks, in and out, `(2, epochs, n)`."""
+        numbers = range(start, min(start + shard, models))
+        rows = members[start : numbers.stop]
+        sums = np.zeros((2, recipe.epochs, len(dataset)))
+
+        def observe(epoch: int, ensemble: Ensemble) -> None:
+            for place, row in enumerate(rows):
+                _, probability = _verdict(ensemble.predict(place, dataset), dataset)
+                sums[0, epoch] += np.where(row, probability, 0)
+                sums[1, epoch] += np.where(row, 0, probability)
+
+        positions = _positions(rows)
+        train_ensemble(
+            model, dataset, positions, recipe, numbers=numbers, seed=seed, each_epoch=observe
+        )
+        return sums
+
     inside, outside = np.zeros((2, recipe.epochs, len(dataset)))
     with progress_bar(total=models, desc="curves", enabled=progress) as bar:
-        for start in range(0, models, whole_number("shard", shard)):
-            numbers = range(start, min(start + shard, models))
-            rows = members[start : numbers.stop]
-
-            def observe(epoch: int, ensemble: Ensemble, rows: np.ndarray = rows) -> None:
-                for place, row in enumerate(rows):
-                    _, probability = _verdict(ensemble.predict(place, dataset), dataset)
-                    inside[epoch] += np.where(row, probability, 0)
-                    outside[epoch] += np.where(row, 0, probability)
-
-            positions = _positions(rows)
-            train_ensemble(
-                model, dataset, positions, recipe, numbers=numbers, seed=seed, each_epoch=observe
-            )
-            bar.update(len(numbers))
+        for sums in side_by_side(follow, range(0, models, shard), dataset.images.device):
+            inside += sums[0]
+            outside += sums[1]
+            bar.update(min(shard, models - bar.n))
     with np.errstate(invalid="ignore", divide="ignore"):
         return inside / members.sum(0), outside / (~members).sum(0)
 
@@ -305,14 +318,17 @@ def run_settings(
     }
 
 
-def shard_trainer(model: Factory, method: Method) -> Callable[..., dict[str, np.ndarray]]:
-    """Return the function that trains one shard of networks and evaluates each on all samples."""
+def shard_trainer(
+    model: Factory, method: Method, dataset: Dataset
+) -> tuple[Callable[..., dict[str, np.ndarray]], Callable[..., Iterator[Any]]]:
+    """Return how to train one shard and evaluate its networks, and how to map that over shards."""
     if method not in ("auto", "batched", "sequential"):
         raise UnknownName("method", method, "Choose 'auto', 'batched' or 'sequential'.")
     if method == "auto":
         with seeded(0):
             method = "sequential" if linear_layers(model()) is None else "batched"
     train_shard = _batched if method == "batched" else _sequential
+    over = partial(side_by_side, where=dataset.images.device) if method == "batched" else map
 
     def train(
         dataset: Dataset,
@@ -336,7 +352,7 @@ def shard_trainer(model: Factory, method: Method) -> Callable[..., dict[str, np.
             for name, part in zip(names, zip(*verdicts, strict=True), strict=True)
         }
 
-    return train
+    return train, over
 
 
 def _batched(

@@ -5,15 +5,21 @@ import json
 import operator
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from tqdm.std import tqdm
 
 from memlib.errors import FractionOutOfRange, NotPositive, UnknownName, WrongType
+
+_GLOBAL_GENERATOR = threading.RLock()
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def _sequence(seed: int, stream: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -81,7 +87,8 @@ def generator(seed: int, *stream: int | str, device: torch.device | str = "cpu")
 def seeded(seed: int, *stream: int | str) -> Iterator[None]:
     """Seed PyTorch's global CPU and CUDA generators inside a `with` block, restore them after.
 
-    For code that takes no generator, such as the initialization of layers.
+    For code that takes no generator, such as the initialization of layers. The generators are the
+    whole process's, so one thread at a time is inside such a block; the others wait.
 
     Args:
         seed: The run's seed, 0 or larger.
@@ -99,12 +106,41 @@ def seeded(seed: int, *stream: int | str) -> Iterator[None]:
     """
     value = _torch_seed(seed, stream)
     cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=cuda):
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=cuda):
         # Not torch.manual_seed: it would also seed back ends that fork_rng does not restore.
         torch.default_generator.manual_seed(value)
         if cuda:
             torch.cuda.manual_seed_all(value)
         yield
+
+
+def side_by_side(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], where: torch.device
+) -> Iterator[_Result]:
+    """Apply a function to every item, on a CPU to as many at once as there are cores.
+
+    Each call runs in a thread of its own with a single PyTorch thread. Results do not depend on
+    the number of cores then, and a core that others use delays only its own call; operations that
+    are spread over all cores wait for the slowest at every step.
+
+    Args:
+        function: What to compute; it must not depend on the order of the calls.
+        items: Its arguments.
+        where: The device it computes on; on any but the CPU the calls follow one another.
+
+    Yields:
+        The results, in the order of the items.
+    """
+    threads = torch.get_num_threads()
+    if where.type != "cpu":
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def device() -> torch.device:

@@ -298,19 +298,23 @@ def leave_one_out(
         raise EmptySelection("samples", samples, "Name at least one sample id.")
     ids = dataset.ids.cpu().numpy()
     chosen = dataset.positions(samples)
-    train = shard_trainer(model, method)
+    train, over = shard_trainer(model, method, dataset)
 
     # Row r of the first block is the r-th full network; then come `repeats` rows per sample.
     left_out = np.concatenate([np.full(repeats, -1), np.repeat(chosen, repeats)])
     members = np.arange(len(ids)) != left_out[:, None]
     starts = [*range(0, repeats, shard), *range(repeats, len(members), shard)]
+    blocks = zip(starts, [*starts[1:], len(members)], strict=True)
+
+    def retrain(block: tuple[int, int]) -> dict[str, np.ndarray]:
+        numbers = range(*block)
+        return train(dataset, members[slice(*block)], recipe or Recipe(), numbers, seed, None)
+
     parts = []
     with progress_bar(total=len(members), desc="leave one out", enabled=progress) as bar:
-        for start, stop in zip(starts, [*starts[1:], len(members)], strict=True):
-            numbers = range(start, stop)
-            part = train(dataset, members[start:stop], recipe or Recipe(), numbers, seed, None)
+        for part in over(retrain, blocks):
             parts.append(part)
-            bar.update(len(numbers))
+            bar.update(len(part["correct"]))
     correct = np.concatenate([part["correct"] for part in parts])[:, chosen]
     probability = np.concatenate([part["probability"] for part in parts])[:, chosen]
     full = np.broadcast_to(left_out[:, None] < 0, correct.shape)

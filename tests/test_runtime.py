@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -132,3 +133,38 @@ def test_every_submodule_that_memlib_names_is_there():
     for name in memlib._SUBMODULES:
         assert getattr(memlib, name).__name__ == f"memlib.{name}"
         assert name in dir(memlib)
+
+
+def test_side_by_side_keeps_the_order_and_the_number_of_threads():
+    threads = torch.get_num_threads()
+
+    def work(item):
+        return item, torch.get_num_threads()
+
+    found = list(runtime.side_by_side(work, range(9), torch.device("cpu")))
+    assert found == [(item, 1) for item in range(9)]
+    assert torch.get_num_threads() == threads
+
+
+def test_side_by_side_raises_what_a_call_raises_and_starts_no_more():
+    started = []
+
+    def work(item):
+        started.append(item)
+        if item == 0:
+            raise KeyError("zero")
+        time.sleep(0.01)
+
+    with pytest.raises(KeyError, match="zero"):
+        list(runtime.side_by_side(work, range(1000), torch.device("cpu")))
+    assert len(started) < 500
+
+
+def test_seeded_blocks_of_several_threads_do_not_mix():
+    def draw(number):
+        with runtime.seeded(0, number):
+            time.sleep(0.001)
+            return torch.rand(3).tolist()
+
+    together = list(runtime.side_by_side(draw, range(20), torch.device("cpu")))
+    assert together == [draw(number) for number in range(20)]
