@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,8 +18,6 @@ from tqdm.std import tqdm
 from memlib.errors import FractionOutOfRange, NotPositive, UnknownName, WrongType
 
 _GLOBAL_GENERATOR = threading.RLock()
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 def _sequence(seed: int, stream: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -115,8 +113,8 @@ def seeded(seed: int, *stream: int | str) -> Iterator[None]:
 
 
 def side_by_side(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], where: torch.device
-) -> Iterator[_Result]:
+    function: Callable[[Any], Any], items: Iterable[Any], where: torch.device
+) -> Iterator[Any]:
     """Apply a function to every item, on a CPU to as many at once as there are cores.
 
     Each call runs in a thread of its own with a single PyTorch thread. Results do not depend on
