@@ -51,7 +51,7 @@ def gibbs(hypotheses: Sequence[Mapping[Any, Any]], factor: Fraction) -> Learner:
     """The Gibbs posterior under a uniform prior: a hypothesis with k training errors weighs
     `factor**k`, and one hypothesis is drawn for each prediction.
 
-    `factor` is $e^{-\\lambda}$: between 0 and 1, errors cost weight; 0 keeps the hypotheses without
+    `factor` is exp(-lambda): between 0 and 1, errors cost weight; 0 keeps the hypotheses without
     errors (a version space); above 1, errors are rewarded.
     """
 
