@@ -51,10 +51,15 @@ def matmul_rate(size=2048, repeats=10):
     return 2 * size**3 * repeats / (time.perf_counter() - begun)
 
 
-def operations(network, samples, epochs):
-    """Multiplications and additions of training: 6 per weight, 4 in the first layer."""
+def operations(network, samples, epochs, evaluated):
+    """Multiplications and additions of training and of the final evaluation.
+
+    Training takes 6 per weight and sample, 4 in the first layer (no gradient in the input);
+    evaluation takes 2.
+    """
     weights = [layer.weight.numel() for layer in linear_layers(network)]
-    return samples * epochs * (4 * weights[0] + 6 * sum(weights[1:]))
+    training = samples * epochs * (4 * weights[0] + 6 * sum(weights[1:]))
+    return training + 2 * evaluated * sum(weights)
 
 
 def race(name, width, recipe, target, batched=64, looped=2, rounds=3):
@@ -79,7 +84,8 @@ def race(name, width, recipe, target, batched=64, looped=2, rounds=3):
         runs = subset_runs(dataset, model, models=batched, recipe=recipe, targets=test)
         seconds = time.perf_counter() - begun
         rates["batched"].append(batched / seconds)
-        work = batched * operations(model(), rows.shape[1], recipe.epochs)
+        evaluated = len(dataset) + len(test)
+        work = batched * operations(model(), rows.shape[1], recipe.epochs, evaluated)
         share.append(work / seconds / peak[-1])
         accuracy["batched"] += runs.target_correct.mean(1).tolist()
         for key, loader in (("DataLoader loop", True), ("tensor loop", False)):
