@@ -36,13 +36,10 @@ test: book  ## build the book, then test memlib, the claims, the labs and the si
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg \
-		--durations=10 tests notebooks
+		--doctest-modules --durations=10 tests memlib notebooks
 
 bench: $(STAMP)  ## measure the performance claims, as ratios within one run
-	@for file in tests/benchmarks/bench_*.py; do \
-		name=$$(basename $$file .py); echo "== $$name"; \
-		$(BIN)/python -m tests.benchmarks.$$name || exit 1; \
-	done
+	$(BIN)/python -m scripts.bench
 
 labs: $(STAMP)  ## run the labs again and store their outputs (LABS=notebooks/… for some)
 	$(BIN)/python scripts/run_labs.py $(LABS)

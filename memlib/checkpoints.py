@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], settings: dict[str, Any]
+    path: str | os.PathLike[str], settings: dict[str, Any], parts: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[torch.Tensor]]:
     """Return the state of a run, from a file that `write_checkpoint` wrote.
 
@@ -39,11 +40,13 @@ def read_checkpoint(
     Args:
         path: The file.
         settings: The settings of the run that wants to go on.
+        parts: Keys that the content must have.
 
     Returns:
         The content, on the CPU, and the random states for `restore_random`.
 
     Raises:
+        OSError: The file cannot be read.
         CorruptResult: The file is truncated, edited or no checkpoint.
         ForeignResult: It is of another run; the first setting that differs is named.
     """
@@ -55,6 +58,11 @@ def read_checkpoint(
         whole = torch.load(path, map_location="cpu", weights_only=True)
         if whole["format"] != _FORMAT:
             raise ValueError(f"format {whole['format']!r}")
+        stored, content, random = whole["settings"], whole["content"], whole["random"]
+        for name in parts:
+            content[name]
+    except (OSError, MemoryError):
+        raise  # which says nothing of the file's content
     except Exception as error:
         # Damage can surface as any exception of the readers; all mean the same to the caller.
         raise CorruptResult(
@@ -62,13 +70,13 @@ def read_checkpoint(
             "Delete it to train anew."
         ) from error
     for key, ours in settings.items():
-        theirs = whole["settings"].get(key)
+        theirs = stored.get(key)
         if theirs != ours:
             raise ForeignResult(
                 f"{path}: {key} was {shorten(theirs)} there and is {shorten(ours)} here. "
                 "Pass another checkpoint path, or delete the file to train anew."
             )
-    return whole["content"], whole["random"]
+    return content, random
 
 
 def restore_random(states: list[torch.Tensor]) -> None:

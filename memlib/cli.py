@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memlib.errors import CorruptResult, ForeignResult, InvalidInput
+from memlib.errors import CorruptResult, ForeignResult, InvalidInput, TrainingDiverged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +44,13 @@ class Track(StrEnum):
     eval = "eval"
 
 
+class Copies(StrEnum):
+    """The labels of duplicates."""
+
+    same = "same"
+    wrong = "wrong"
+
+
 DataName = Annotated[str, typer.Option("--data", help="Data set; `memlib data` lists them.")]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the data set.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -62,22 +68,9 @@ def _clear_errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one line and exit status 2."""
     try:
         yield
-    except (InvalidInput, CorruptResult, ForeignResult) as error:
+    except (InvalidInput, CorruptResult, ForeignResult, TrainingDiverged, OSError) as error:
         typer.echo(f"memlib: {error}", err=True)
         raise typer.Exit(2) from None
-
-
-def _start_anew(out: Path | None, leftovers: str, resume: bool) -> Path | None:
-    """Return the path of unfinished work beside `out`; without `resume`, remove both first."""
-    if out is None:
-        return None
-    unfinished = Path(f"{out}{leftovers}")
-    if not resume:
-        out.unlink(missing_ok=True)
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished)
-        unfinished.unlink(missing_ok=True)
-    return unfinished
 
 
 def _factory(network: Network, dataset: Dataset, width: int | None) -> Callable[[], Any]:
@@ -105,7 +98,8 @@ def data(
     split: Annotated[str, typer.Option(help="train or test.")] = "train",
     root: Root = None,
     flip: Annotated[float, typer.Option(help="Share of labels to flip at random.")] = 0.0,
-    duplicates: Annotated[int, typer.Option(help="Number of wrong-label copies to add.")] = 0,
+    duplicates: Annotated[int, typer.Option(help="Number of copies to add.")] = 0,
+    copies: Annotated[Copies, typer.Option(help="Which label the copies carry.")] = Copies.wrong,
     seed: Seed = 0,
     out: Out = None,
     resume: Resume = True,
@@ -132,7 +126,9 @@ def data(
             dataset, flipped = data_sets.flip_labels(dataset, flip, seed=seed)
         originals = len(dataset)
         if duplicates:
-            dataset, _ = data_sets.add_duplicates(dataset, duplicates, labels="wrong", seed=seed)
+            dataset, _ = data_sets.add_duplicates(
+                dataset, duplicates, labels=copies.value, seed=seed
+            )
         counts = np.bincount(dataset.labels.numpy(), minlength=dataset.num_classes)
         size = " x ".join(map(str, dataset.images.shape[1:]))
         typer.echo(f"{dataset.name} ({split}): {len(dataset)} images of {size} pixels")
@@ -144,9 +140,9 @@ def data(
         if out is None:
             return
         settings = {"data": name, "split": split, "flip": flip, "duplicates": duplicates}
+        settings["copies"] = copies.value
         settings |= {"seed": seed, "fingerprint": dataset.fingerprint()}
-        _start_anew(out, "", resume)
-        if out.exists():
+        if resume and out.exists():
             results.load_arrays(out, settings=settings)
             typer.echo(f"{out} already holds exactly this")
             return
@@ -193,23 +189,25 @@ def score(
         from memlib.dynamics import DynamicsTracker
         from memlib.runtime import seeded
 
-        begun = time.perf_counter()
         dataset = data_sets.load(data, root=root)
         recipe: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
         recipe["track"] = track.value
         settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
         settings |= {"model": model.value, "width": width, "gradients": gradients, "tau": tau}
         settings |= recipe | {"seed": seed}
-        checkpoint = _start_anew(out, ".checkpoint", resume)
-        if out is not None and out.exists():
+        checkpoint = None if out is None else Path(f"{out}.checkpoint")
+        if resume and out is not None and checkpoint is not None and out.exists():
             _report(results.load_table(out, settings=settings)[0], out)
+            checkpoint.unlink(missing_ok=True)  # left by a kill after the last write
             return
         with seeded(seed, "init"):
             network = _factory(model, dataset, width)()
         tracker = DynamicsTracker(
             dataset.ids, dataset.num_classes, tau=tau, input_grads=gradients or tau is not None
         )
-        training.fit(
+        if not resume and checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
+        history = training.fit(
             network,
             dataset,
             schedule="one-cycle",
@@ -221,8 +219,8 @@ def score(
         )
         table = tracker.scores()
         if out is not None and checkpoint is not None:
-            seconds = time.perf_counter() - begun
-            results.save_table(out, table, results.provenance("memlib score", settings, seconds))
+            stamp = results.provenance("memlib score", settings, history.seconds)
+            results.save_table(out, table, stamp)
             checkpoint.unlink()
         _report(table, out)
 
@@ -259,9 +257,6 @@ def memorization(
         place = runtime.device()
         dataset = data_sets.load(data, root=root).to(place)
         targets = data_sets.load(data, "test", root=root).to(place) if runs_out else None
-        if not resume and runs_out is not None:
-            runs_out.unlink(missing_ok=True)
-        _start_anew(out, ".runs", resume)
         table = stability.memorization(
             dataset,
             _factory(model, dataset, width),
@@ -272,6 +267,7 @@ def memorization(
             targets=targets,
             out=out,
             runs_out=runs_out,
+            resume=resume,
             progress=progress,
         )
         _report(table, out)

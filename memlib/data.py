@@ -158,8 +158,12 @@ class Dataset:
 
         Raises:
             UnknownIds: An id is not in the data set.
+            WrongType: An id is not a whole number.
         """
-        wanted = np.asarray(ids, dtype=np.int64)
+        given = np.asarray(ids)
+        if given.size and given.dtype.kind not in "iu":
+            raise WrongType("ids", ids, "Pass whole numbers.")
+        wanted = given.astype(np.int64)
         own = self.ids.cpu().numpy()
         order = np.argsort(own)
         place = order[np.clip(np.searchsorted(own, wanted, sorter=order), 0, len(own) - 1)]
@@ -283,7 +287,7 @@ def load(name: str, split: str = "train", *, root: Path | str | None = None) -> 
         split: `"train"` or `"test"`; for `imagenet-folder` also `"val"`.
         root: Folder that holds the data or takes the download. The default is the environment
             variable `MEMLIB_DATA`, else `~/.cache/memlib` (for `imagenet-folder`, `imagenet`
-            inside it).
+            inside it). `fmnist-mini` and `digits` come with their packages and ignore it.
 
     Returns:
         The data set.

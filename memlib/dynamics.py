@@ -24,7 +24,7 @@ from memlib.errors import (
     ForeignResult,
     InvalidInput,
     LabelOutOfRange,
-    NonFiniteImages,
+    NonFiniteNumber,
     NotPositive,
     UnknownIds,
     UnknownName,
@@ -215,15 +215,23 @@ class DynamicsTracker:
 
         Raises:
             EmptySelection: No process gave any sample since the last call.
-            NonFiniteImages: A loss, margin or gradient of the epoch is NaN or infinite. The
+            NonFiniteNumber: A loss, margin or gradient of the epoch is NaN or infinite. The
                 epoch is dropped, the scores stay those of the epochs before.
             ForeignResult: The trackers of the processes differ in ids or settings.
-            UnknownIds, LabelOutOfRange, InvalidInput: As for `update`.
+            UnknownIds, LabelOutOfRange, InvalidInput: As for `update`. Of several processes, the
+                others raise InvalidInput then, and all drop the epoch.
         """
-        self._flush()
+        several = dist.is_available() and dist.is_initialized()
+        try:
+            self._flush()
+        except Exception:
+            if several:  # the others would wait for this process forever
+                self._agree(group, failed=True)
+                self.drop_epoch()
+            raise
         sums, self._sums = self._sums, torch.zeros_like(self._sums)
-        if dist.is_available() and dist.is_initialized():
-            self._same_everywhere(group)
+        if several:
+            self._agree(group)
             dist.all_reduce(sums, group=group)
         in_all = sums.sum(1).tolist()
         if not in_all[_SEEN]:
@@ -231,7 +239,7 @@ class DynamicsTracker:
         if not math.isfinite(sum(in_all)):
             bad = self.ids[~torch.isfinite(sums).all(0).cpu()].tolist()
             fix = "Lower the learning rate or look at these samples; the epoch was dropped."
-            raise NonFiniteImages("logits", f"the loss, margin or gradient of ids {bad}", fix)
+            raise NonFiniteNumber("logits", f"the loss, margin or gradient of ids {bad}", fix)
         s, t, seen, wrong = self._state, self.epochs, sums[_SEEN] > 0, sums[_WRONG] > 0
         correct = seen ^ wrong
         means = sums / sums[_SEEN].clamp(min=1)
@@ -251,6 +259,11 @@ class DynamicsTracker:
             kept = torch.stack([row.float() for row in rows])
             self._epochs_kept.append(kept.masked_fill_(~seen, torch.nan).cpu())
         self.epochs += 1
+
+    def drop_epoch(self) -> None:
+        """Forget the batches given since the last `end_epoch`, as after an interruption."""
+        self._pending, self._versions, self._waiting = [], [], 0
+        self._sums = torch.zeros_like(self._sums)
 
     @property
     def epochs_seen(self) -> np.ndarray:
@@ -413,7 +426,7 @@ class DynamicsTracker:
             raise ForeignResult("tracker: the stored ids are not this tracker's ids.")
         place = self._sums.device
         self._pending, self._versions = [], []
-        # How batches are grouped decides the last bit: the first one only once goes alone.
+        # How batches are grouped decides the last bit: a tracker's very first one goes alone.
         self.epochs, self._waiting = state["epochs"], state["waiting"]
         self._state = {name: state["state"][name].to(place, copy=True) for name in self._state}
         self._sums = state["sums"].to(place, copy=True)
@@ -422,16 +435,16 @@ class DynamicsTracker:
     def _flush(self) -> None:
         """Add the waiting batches to the sums of the open epoch, or raise and drop them."""
         pending, versions = self._pending, self._versions
-        self._pending, self._versions, self._waiting = [], [], 0
         if not pending:
             return
+        self._pending, self._versions, self._waiting = [], [], 0
+        self._move(self._device or pending[0][1].device)
         for (ids, logits, targets, *_), before in zip(pending, versions, strict=True):
             now = (ids._version, logits._version, targets._version) if before else ()
             if now != before:
                 name = ("ids", "logits", "targets")[[*map(operator.ne, now, before)].index(True)]
                 value = f"{name} changed in place after update()"
                 raise InvalidInput(name, value, f"Pass {name}.clone() to update().")
-        self._move(self._device or pending[0][1].device)
         ids, logits, targets, *norms = (
             torch.cat(column).to(self._sums.device) for column in zip(*pending, strict=True)
         )
@@ -493,12 +506,18 @@ class DynamicsTracker:
             self._places = {name: value.to(device) for name, value in self._places.items()}
             self._state = {name: value.to(device) for name, value in self._state.items()}
 
-    def _same_everywhere(self, group: Any) -> None:
+    def _agree(self, group: Any, failed: bool = False) -> None:
+        """Raise where another process failed or, if none did, everywhere where they differ."""
         text = repr((self.settings, self.epochs)).encode() + self.ids.numpy().tobytes()
         digest = int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
-        pair = torch.tensor([digest, -digest], device=self._sums.device)
-        dist.all_reduce(pair, op=dist.ReduceOp.MAX, group=group)
-        if pair.tolist() != [digest, -digest]:
+        most = torch.tensor([digest, -digest, int(failed)], device=self._sums.device)
+        dist.all_reduce(most, op=dist.ReduceOp.MAX, group=group)
+        if failed:
+            return
+        if most[2]:
+            fix = "Another process refused its batches: see the error there; the epoch was dropped."
+            raise InvalidInput("epoch", self.epochs, fix)
+        if most[:2].tolist() != [digest, -digest]:
             raise ForeignResult(
                 "tracker: the processes track different ids, settings or epochs. "
                 "Give each the ids of all samples; join trackers of parts with merge()."

@@ -9,6 +9,7 @@ itself is never written to memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from memlib.errors import InvalidInput, NotPositive, WrongShape
-from memlib.runtime import generator, seeded
+from memlib.errors import InvalidInput, UnknownName, WrongShape
+from memlib.runtime import generator, seeded, whole_number
 from memlib.training import learning_rates
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ class Recipe:
         lr: Learning rate (the peak of `"one-cycle"`).
         momentum: Heavy-ball momentum, as in `torch.optim.SGD`.
         weight_decay: Coupled L2 penalty, as in `torch.optim.SGD`.
-        schedule: As in `memlib.training.fit`.
+        schedule: `"constant"` or `"one-cycle"`, as in `memlib.training.fit`.
+
+    Raises:
+        NotPositive: epochs, batch_size or lr is not positive.
+        UnknownName: There is no such schedule.
+        InvalidInput: momentum or weight_decay cannot be used.
     """
 
     epochs: int = 40
@@ -47,9 +53,16 @@ class Recipe:
     schedule: str = "one-cycle"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise NotPositive(name, getattr(self, name), "Pass a number above 0.")
+        for name in ("epochs", "batch_size"):
+            whole_number(name, getattr(self, name))
+        if not 0 <= self.momentum < 1:
+            fix = "Pass a number from 0 up to, not including, 1."
+            raise InvalidInput("momentum", self.momentum, fix)
+        if not 0 <= self.weight_decay < math.inf:
+            raise InvalidInput("weight_decay", self.weight_decay, "Pass 0 or a positive number.")
+        if self.schedule not in ("constant", "one-cycle"):
+            raise UnknownName("schedule", self.schedule, "Pass 'constant' or 'one-cycle'.")
+        learning_rates(self.schedule, self.lr, 1, 1)  # refuses a bad rate
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,6 +131,10 @@ class TooLarge(InvalidInput):
     problem = "is too large"
 
 
+class TrainingDiverged(RuntimeError):
+    """The training loss became NaN or infinite; the message names epoch, step and rate."""
+
+
 class CorruptResult(RuntimeError):
     """A stored file that is truncated, edited, or not one of memlib's."""
 

@@ -85,15 +85,15 @@ def small_cnn(
     )
 
 
-def resnet18(classes: int = 10, shape: Sequence[int] = (3, 32, 32)) -> nn.Module:
+def resnet18(shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> nn.Module:
     """Return a ResNet-18; for images up to 64 pixels, the variant usual on CIFAR.
 
     That variant has a 3x3 first convolution of stride 1 and no first pooling. It has batch norm:
     in train mode a sample's logits and gradients depend on its batch.
 
     Args:
-        classes: Number of logits k.
         shape: Shape of one image, (c, h, w).
+        classes: Number of logits k.
 
     Returns:
         A network from (b, c, h, w) to logits (b, k), initialized from PyTorch's global generator.

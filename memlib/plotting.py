@@ -225,7 +225,8 @@ def binned_scatter(
 
     Args:
         x: `(n,)` values.
-        y: `(n,)` values by legend label, one panel each.
+        y: `(n,)` values by legend label, one panel each; samples whose `x` or `y` is not finite
+            are left out of it.
         xlabel: Axis label with unit.
         ylabel: Axis label with unit.
         bins: Number of bins; equal neighbors merge.
@@ -235,24 +236,31 @@ def binned_scatter(
         The figure.
 
     Raises:
-        EmptySelection: There is no panel.
+        EmptySelection: There is no panel, or one without a finite pair.
         NotPositive: `bins` is below 1.
     """
     if not y:
         raise EmptySelection("y", y, "Pass at least one array.")
-    edges = np.unique(np.quantile(x, np.linspace(0, 1, whole_number("bins", bins) + 1)))
-    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, max(len(edges) - 2, 0))
-    filled = np.unique(place)
+    quantiles = np.linspace(0, 1, whole_number("bins", bins) + 1)
+    finite = {name: np.isfinite(x) & np.isfinite(values) for name, values in y.items()}
+    for name, kept in finite.items():
+        if not kept.any():
+            raise EmptySelection("y", name, "Pass values that are finite where x is.")
     with style():
         figure, axes = plt.subplots(
             1, len(y), figsize=(3.6 * len(y) + 0.6, 3.3), squeeze=False, sharex=True
         )
-        for index, (axis, (name, values)) in enumerate(zip(axes.flat, y.items(), strict=True)):
-            axis.scatter(x, values, s=4, alpha=0.12, color=GRAY, linewidths=0, rasterized=True)
+        for index, (axis, (name, kept)) in enumerate(zip(axes.flat, finite.items(), strict=True)):
+            across, up = x[kept], y[name][kept]
+            edges = np.unique(np.quantile(across, quantiles))
+            place = np.searchsorted(edges, across, side="right") - 1
+            place = np.clip(place, 0, max(len(edges) - 2, 0))
+            filled = np.unique(place)
+            axis.scatter(across, up, s=4, alpha=0.12, color=GRAY, linewidths=0, rasterized=True)
             axis.errorbar(
-                [x[place == b].mean() for b in filled],
-                [values[place == b].mean() for b in filled],
-                [values[place == b].std() for b in filled],
+                [across[place == b].mean() for b in filled],
+                [up[place == b].mean() for b in filled],
+                [up[place == b].std() for b in filled],
                 color=color(index),
                 marker=_MARKERS[index % len(_MARKERS)],
                 markersize=5,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from memlib import results
 from memlib.ensemble import Ensemble, Recipe, linear_layers, train_ensemble
-from memlib.errors import FractionOutOfRange, UnknownName
+from memlib.errors import CorruptResult, FractionOutOfRange, TrainingDiverged, UnknownName
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import rng, seeded, side_by_side, whole_number
 from memlib.training import fit, predict
@@ -40,7 +40,8 @@ class Runs:
             runs read from a file, which keeps verdicts only.
         target_ids: Ids `(q,)` of a second data set; empty if none was given.
         target_correct: `(M, q)` bool, the same as `correct` for that data set.
-        seconds: Wall time of all trainings, also of those that an earlier call had finished.
+        seconds: Seconds of training added up over the shards, those of earlier calls included.
+            Shards that are trained side by side count one by one.
     """
 
     ids: np.ndarray
@@ -138,6 +139,7 @@ def subset_runs(
         InvalidInput: `method="batched"` and the network is not fully connected.
         ForeignResult: `folder` holds shards of other settings.
         CorruptResult: A shard was truncated or edited.
+        TrainingDiverged: A network's probabilities are not finite.
     """
     recipe = recipe or Recipe()
     members = draw_subsets(len(dataset), models, fraction, seed)
@@ -215,6 +217,8 @@ def load_runs(
         ForeignResult: It was made with other settings.
     """
     arrays, stamp = results.load_arrays(path, settings=settings)
+    if missing := {"ids", "target_ids", *_BITS} - arrays.keys():
+        raise CorruptResult(f"{path} holds no runs: {', '.join(sorted(missing))} are missing.")
     ids, target_ids = arrays["ids"], arrays["target_ids"]
     counts = dict(zip(_BITS, (len(ids), len(ids), len(target_ids)), strict=True))
     bits = {
@@ -311,6 +315,7 @@ def run_settings(
         "fingerprint": dataset.fingerprint(),
         "targets": None if targets is None else targets.fingerprint(),
         "model": structure,
+        "device": dataset.images.device.type,
         "recipe": asdict(recipe),
         "shard": shard,
         "method": method,
@@ -345,6 +350,11 @@ def shard_trainer(
             on_targets = np.empty(0, dtype=bool)
             if targets is not None:
                 on_targets, _ = _verdict(predictor(targets), targets)
+            if not np.isfinite(probability).all():
+                raise TrainingDiverged(
+                    f"A network among {numbers.start} to {numbers.stop - 1} gives probabilities "
+                    f"that are not finite, at lr={recipe.lr}. Lower lr."
+                )
             verdicts.append((correct, probability, on_targets))
         names = ("correct", "probability", "target_correct")
         return {
@@ -370,7 +380,8 @@ def _sequential(
         with seeded(seed, "init", number):
             network = model()
         own_seed = int(rng(seed, "fit", number).integers(2**31))
-        fit(network, dataset.select(row), seed=own_seed, progress=False, **asdict(recipe))
+        own, where = dataset.select(row), dataset.images.device
+        fit(network, own, seed=own_seed, progress=False, device=where, **asdict(recipe))
         yield partial(predict, network)
 
 

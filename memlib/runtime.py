@@ -18,6 +18,7 @@ from tqdm.std import tqdm
 from memlib.errors import FractionOutOfRange, NotPositive, UnknownName, WrongType
 
 _GLOBAL_GENERATOR = threading.RLock()
+_HELD = threading.local()  # how many `seeded` blocks this thread is inside of
 
 
 def _sequence(seed: int, stream: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -109,7 +110,11 @@ def seeded(seed: int, *stream: int | str) -> Iterator[None]:
         torch.default_generator.manual_seed(value)
         if cuda:
             torch.cuda.manual_seed_all(value)
-        yield
+        _HELD.blocks = getattr(_HELD, "blocks", 0) + 1
+        try:
+            yield
+        finally:
+            _HELD.blocks -= 1
 
 
 def side_by_side(
@@ -119,7 +124,8 @@ def side_by_side(
 
     Each call runs in a thread of its own with a single PyTorch thread. Results do not depend on
     the number of cores then, and a core that others use delays only its own call; operations that
-    are spread over all cores wait for the slowest at every step.
+    are spread over all cores wait for the slowest at every step. Inside a `seeded` block the calls
+    follow one another, since another thread would wait for the block's end.
 
     Args:
         function: What to compute; it must not depend on the order of the calls.
@@ -129,13 +135,16 @@ def side_by_side(
     Yields:
         The results, in the order of the items.
     """
-    threads = torch.get_num_threads()
     if where.type != "cpu":
         yield from map(function, items)
         return
+    threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    alone = getattr(_HELD, "blocks", 0) > 0
     try:
-        yield from pool.map(function, items)
+        if alone:
+            torch.set_num_threads(1)
+        yield from (map if alone else pool.map)(function, items)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -15,12 +15,13 @@ import numpy as np
 
 from memlib import results
 from memlib.ensemble import Recipe
-from memlib.errors import EmptySelection
+from memlib.errors import DuplicateIds, EmptySelection
 from memlib.runs import (
     Factory,
     Method,
     Runs,
     draw_subsets,
+    load_runs,
     run_settings,
     save_runs,
     shard_trainer,
@@ -180,8 +181,10 @@ def memorization(
     targets: Dataset | None = None,
     out: str | Path | None = None,
     runs_out: str | Path | None = None,
+    resume: bool = True,
+    shard: int = 16,
+    method: Method = "auto",
     progress: bool | None = None,
-    **options: Any,
 ) -> pd.DataFrame:
     """Estimate the memorization of every sample by training networks on random subsets.
 
@@ -191,35 +194,44 @@ def memorization(
 
     Args:
         dataset: As in `subset_runs`, as are `model`, `models`, `fraction`, `recipe`, `seed`,
-            `targets`, `progress` and the `options` `shard` and `method`.
+            `targets`, `shard`, `method` and `progress`.
         out: Parquet file for the table and its provenance.
         runs_out: Npz file for the verdicts of all runs (see `memlib.runs.save_runs`).
+        resume: Return what the files hold already and go on from finished shards; False computes
+            everything anew and then replaces the files.
 
     Returns:
         The table of `memorization_scores`.
 
     Raises:
-        ForeignResult: `out` exists and was made with other settings.
-        CorruptResult: `out` exists and was truncated or edited.
+        ForeignResult: A file exists and was made with other settings; it stays as it was.
+        CorruptResult: A file exists and was truncated or edited.
         InvalidInput: As `subset_runs`.
 
     Example:
         >>> from memlib import data, models, stability
-        >>> digits = data.load("digits")
-        >>> table = stability.memorization(digits, lambda: models.mlp((1, 8, 8)), models=20)
+        >>> digits = data.load("digits").select(range(100))
+        >>> table = stability.memorization(digits, lambda: models.mlp((1, 8, 8)), models=4)
         >>> table.columns[0]
         'memorization'
     """
     call: dict[str, Any] = {"models": models, "fraction": fraction, "seed": seed}
-    call["recipe"] = recipe or Recipe()
-    settings = run_settings(dataset, model, targets=targets, **call, **options)
-    wanted = [Path(path) for path in (out, runs_out) if path is not None]
-    if out is not None and all(path.exists() for path in wanted):
-        return results.load_table(out, settings=settings)[0]
-    folder = Path(f"{wanted[0]}.runs") if wanted else None
-    runs = subset_runs(
-        dataset, model, targets=targets, **call, **options, folder=folder, progress=progress
-    )
+    call |= {"recipe": recipe or Recipe(), "targets": targets, "shard": shard, "method": method}
+    draw_subsets(len(dataset), models, fraction, seed)  # refuses bad arguments before any file
+    shard_trainer(model, method, dataset)
+    settings = run_settings(dataset, model, **call)
+    files = [Path(path) for path in (out, runs_out) if path is not None]
+    folder = Path(f"{files[0]}.runs") if files else None
+    if not resume and folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    if resume and runs_out is not None and Path(runs_out).exists():
+        load_runs(runs_out, settings=settings)
+    if resume and out is not None and Path(out).exists():
+        table, _ = results.load_table(out, settings=settings)
+        if folder is not None and all(file.exists() for file in files):
+            shutil.rmtree(folder, ignore_errors=True)  # left by a kill after the last write
+            return table
+    runs = subset_runs(dataset, model, folder=folder, progress=progress, **call)
     table = memorization_scores(runs)
     stamp = results.provenance("memlib.stability.memorization", settings, runs.seconds)
     if runs_out is not None:
@@ -287,6 +299,7 @@ def leave_one_out(
 
     Raises:
         EmptySelection: No sample is chosen.
+        DuplicateIds: A sample is chosen twice.
         UnknownIds: A chosen sample is not in the data set.
         NotPositive: `repeats` or `shard` is below 1.
         UnknownName: `method` is none of the three.
@@ -296,6 +309,8 @@ def leave_one_out(
     repeats, shard = whole_number("repeats", repeats), whole_number("shard", shard)
     if len(samples) == 0:
         raise EmptySelection("samples", samples, "Name at least one sample id.")
+    if len(set(samples)) < len(samples):
+        raise DuplicateIds("samples", samples, "Name every sample once.")
     ids = dataset.ids.cpu().numpy()
     chosen = dataset.positions(samples)
     train, over = shard_trainer(model, method, dataset)

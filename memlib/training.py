@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from memlib.dynamics import DynamicsTracker, evaluation
 from memlib.errors import (
     InvalidInput,
     NotPositive,
+    TrainingDiverged,
     UnknownIds,
     UnknownName,
     WrongShape,
@@ -27,10 +29,7 @@ from memlib.errors import (
 
 _HELD = 2**22  # logits held back before they are counted and given to the tracker
 _PADDING = 4  # pixels on each side before the random crop, as usual on CIFAR
-
-
-class TrainingDiverged(RuntimeError):
-    """The training loss became NaN or infinite; the message names epoch, step and rate."""
+_PARTS = ("model", "optimizer", "tracker", "history")  # of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,11 @@ def fit(
 
     The same arguments and initial weights give the same weights, bit for bit on the CPU with
     the same number of threads. Batches, augmentation and dropout have random streams of their
-    own under `seed`; the global generators are left as they were.
+    own under `seed`; the global generators are left as they were. They are held for the whole
+    run (`memlib.runtime.seeded`), so two calls in two threads run one after the other.
+
+    Whatever ends the run, the model gets its mode back; an error or interruption also drops the
+    tracker's open epoch, while the weights and the epochs closed stay as they are then.
 
     What the tracker sees. With `track="train"` it gets the logits of the training pass, for
     free: in train mode (dropout, batch norm), of the augmented images, while the weights move
@@ -98,7 +101,7 @@ def fit(
         momentum: Momentum of SGD, in [0, 1).
         weight_decay: Factor of the weights added to their gradient.
         schedule: `"constant"`; `"step"`: times `gamma` at each milestone; `"one-cycle"`: up and
-            down over all steps, the momentum held.
+            down over all steps, the momentum held (the peak, if there is a single step).
         milestones: Epochs at which `"step"` lowers the rate, increasing.
         gamma: Factor of `"step"`.
         augment: `"crop-flip"`: a crop at random after padding by 4 black pixels, and a
@@ -108,9 +111,10 @@ def fit(
         callbacks: Each called as `callback(epoch, model, history)` after every epoch, before the
             checkpoint is written.
         seed: Seed of batches, augmentation and dropout.
-        checkpoint: File written atomically after each epoch. If it exists, training goes on
-            where it was, and the result equals the uninterrupted one; if it holds a finished
-            run, fit returns at once with its weights.
+        checkpoint: File written atomically before the first epoch and after each. If it exists,
+            training goes on where it was, whatever the weights and the tracker hold by then, and
+            the result equals the uninterrupted one; if it holds a finished run, fit returns at
+            once with its weights.
         progress: Show a bar; None: only where standard error is a terminal.
         device: Where to train; None takes `memlib.device()`.
 
@@ -175,16 +179,18 @@ def fit(
     dataset = dataset.to(place)
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
     history = History()
-    was_training = model.training
     with (
+        _left_clean(model, tracker),
         runtime.seeded(seed, "training"),
         runtime.progress(total=epochs * steps, desc="training", enabled=progress) as bar,
     ):
         if path is not None and path.exists():
-            content, random = read_checkpoint(path, settings)
+            content, random = read_checkpoint(path, settings, _PARTS)
             history = _restore(content, model, optimizer, tracker)
             restore_random(random)
             bar.update(len(history.loss) * steps)
+        elif path is not None:  # an interruption of the first epoch can be taken back, too
+            write_checkpoint(path, settings, _state(model, optimizer, tracker, history))
         for epoch in range(len(history.loss), epochs):
             started = time.perf_counter()
             if tracker is not None and track == "eval":
@@ -220,8 +226,21 @@ def fit(
                 callback(epoch, model, history)
             if path is not None:
                 write_checkpoint(path, settings, _state(model, optimizer, tracker, history))
-    model.train(was_training)
     return history
+
+
+@contextmanager
+def _left_clean(model: nn.Module, tracker: DynamicsTracker | None) -> Iterator[None]:
+    """Put the model's mode back at the end; after an error, drop the tracker's open epoch."""
+    was_training = model.training
+    try:
+        yield
+    except BaseException:
+        if tracker is not None:
+            tracker.drop_epoch()
+        raise
+    finally:
+        model.train(was_training)
 
 
 @torch.no_grad()
@@ -270,7 +289,8 @@ def learning_rates(
         gamma: Factor of `"step"`.
 
     Returns:
-        `epochs * steps` rates.
+        `epochs * steps` rates. One-cycle with a single step is its peak: PyTorch's would be the
+        very end of the cycle, a rate near 0.
 
     Raises:
         NotPositive: epochs, steps, lr or gamma is not positive and finite.
@@ -290,7 +310,7 @@ def learning_rates(
     if bool(places) != (schedule == "step"):
         fix = 'Pass milestones with schedule="step", and only with it.'
         raise InvalidInput("milestones", milestones, fix)
-    if schedule == "constant":
+    if schedule == "constant" or (schedule == "one-cycle" and total == 1):
         return [float(lr)] * total
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=lr)
     scheduler: LRScheduler
@@ -441,12 +461,13 @@ def _state(
     tracker: DynamicsTracker | None,
     history: History,
 ) -> dict[str, Any]:
-    return {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "tracker": None if tracker is None else tracker.state_dict(),
-        "history": [list(history.loss), list(history.accuracy), history.seconds],
-    }
+    parts = (
+        model.state_dict(),
+        optimizer.state_dict(),
+        None if tracker is None else tracker.state_dict(),
+        [list(history.loss), list(history.accuracy), history.seconds],
+    )
+    return dict(zip(_PARTS, parts, strict=True))
 
 
 def _restore(

@@ -35,7 +35,7 @@ make_venv() {
     fi
 }
 
-# A registry may drop a connection: three tries.
+# The network may drop a connection: three tries.
 pip_install() {
     for try in 1 2 3; do
         "$venv/bin/python" -m pip install --quiet --retries 5 --timeout 60 "$@" && return
@@ -45,7 +45,17 @@ pip_install() {
     return 1
 }
 
-[ -x "$venv/bin/python" ] || make_venv "$(pick_python)"
+# Complete means that its pip answers. What was cut off is made again; what is no venv stays.
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    if [ -f "$venv/pyvenv.cfg" ]; then
+        echo "$venv was cut off or is broken: making it again."
+        rm -rf "$venv"
+    elif [ -e "$venv" ] && ! rmdir "$venv" 2>/dev/null; then
+        echo "$venv exists and is no virtual environment. Move it away, or name another folder: make VENV=FOLDER" >&2
+        exit 1
+    fi
+    make_venv "$(pick_python)"
+fi
 echo "Installing the packages of requirements.txt into $venv (the first time: some minutes, 6 GB) ..."
 pip_install -r requirements.txt
 pip_install --no-deps --no-build-isolation -e .

@@ -125,6 +125,24 @@ def test_an_error_is_one_line_that_names_the_value(call, named):
     assert "Traceback" not in shown.output
 
 
+def test_anew_keeps_the_old_file_until_the_new_one_is_there(tmp_path):
+    out = tmp_path / "m.parquet"
+    call = ("memorization", "--data", "digits", "--epochs", 1, "--width", 4, "--out", out)
+    assert memlib(*call, "--models", 2).exit_code == 0
+    content = out.read_bytes()
+    assert memlib(*call, "--models", 0, "--no-resume").exit_code == 2
+    assert memlib(*call, "--models", 3).exit_code == 2  # other settings, not to be overwritten
+    assert out.read_bytes() == content
+    assert memlib(*call, "--models", 3, "--no-resume").exit_code == 0
+    assert results.load_table(out)[1].settings["models"] == 3
+
+
+def test_diverged_training_is_one_line():
+    shown = memlib("score", "--data", "digits", "--epochs", 2, "--lr", "1e30")
+    assert shown.exit_code == 2
+    assert shown.stderr.count("\n") == 1
+
+
 def test_the_ledger_prints_verdict_and_evidence():
     shown = memlib("ledger", "book/r4")
     assert shown.exit_code == 0

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from scripts.set_repository import SETUP_CELL, files, repository_url
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = """
 from pathlib import Path
-from memlib import data
-print(Path(memlib.__file__).parent, len(data.load("fmnist-mini")))
+from memlib import data, results
+table, _ = results.load_table(results.stored("fmnist-mini-memorization.parquet"))
+print(Path(memlib.__file__).parent, len(data.load("fmnist-mini")), len(table))
 """
 
 pytestmark = pytest.mark.slow
@@ -80,12 +82,16 @@ def test_the_cell_needs_no_network_where_the_wheel_is_installed(
     build = ["--no-deps", "--no-build-isolation", "--no-index"]
     pip(clean, "wheel", *build, "-w", str(tmp_path), str(tree))
     (wheel,) = tmp_path.glob("memlib-*.whl")
+    package = ROOT / "memlib"
+    shipped = [*package.glob("stored/*"), package / "datasets" / "LICENSE-fashion-mnist.txt"]
+    with zipfile.ZipFile(wheel) as archive:
+        assert {p.relative_to(ROOT).as_posix() for p in shipped} <= set(archive.namelist())
     pip(clean, "install", "--no-deps", "--no-index", str(wheel))
     # any attempt to reach the repository fails at once
     nowhere = {"GIT_ALLOW_PROTOCOL": "none", "PIP_NO_INDEX": "1"}
     assert (
         run_cell(clean, tmp_path, **nowhere)
-        == f"{clean.parents[1]}/lib/{_lib(clean)}/memlib 5000\n"
+        == f"{clean.parents[1]}/lib/{_lib(clean)}/memlib 5000 5000\n"
     )
 
 
@@ -101,7 +107,7 @@ def test_the_cell_installs_memlib_from_the_repository_where_it_is_missing(
         "PIP_NO_BUILD_ISOLATION": "0",  # pip reads 0 as "no isolation": the packages are here
     }
     assert run_cell(clean, tmp_path, **instead).splitlines()[-1] == (
-        f"{clean.parents[1]}/lib/{_lib(clean)}/memlib 5000"
+        f"{clean.parents[1]}/lib/{_lib(clean)}/memlib 5000 5000"
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from memlib import data, models
 from memlib.ensemble import Recipe, initial_ensemble, linear_layers, train_ensemble
-from memlib.errors import InvalidInput, NotPositive, WrongShape
+from memlib.errors import InvalidInput, NotPositive, UnknownName, WrongShape, WrongType
 from memlib.runtime import generator, seeded
 from memlib.stability import draw_subsets
 from memlib.training import fit
@@ -170,7 +170,20 @@ def test_rows_must_match_the_networks(digits):
         train_ensemble(models.mlp, digits, rows, Recipe(), numbers=range(3), seed=0)
 
 
-@pytest.mark.parametrize("field", ["epochs", "batch_size", "lr"])
-def test_a_recipe_refuses_what_is_not_positive(field):
-    with pytest.raises(NotPositive, match=field):
-        Recipe(**{field: 0})
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("epochs", 0, NotPositive),
+        ("batch_size", 0, NotPositive),
+        ("batch_size", 10.5, WrongType),
+        ("lr", 0, NotPositive),
+        ("lr", float("nan"), NotPositive),
+        ("momentum", float("nan"), InvalidInput),
+        ("momentum", 2, InvalidInput),
+        ("weight_decay", -1, InvalidInput),
+        ("schedule", "step", UnknownName),
+    ],
+)
+def test_a_recipe_refuses_what_cannot_train(field, value, error):
+    with pytest.raises(error, match=field):
+        Recipe(**{field: value})

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -135,6 +136,15 @@ def test_every_submodule_that_memlib_names_is_there():
         assert name in dir(memlib)
 
 
+@pytest.fixture
+def four_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("four_threads")
 def test_side_by_side_keeps_the_order_and_the_number_of_threads():
     threads = torch.get_num_threads()
 
@@ -146,6 +156,35 @@ def test_side_by_side_keeps_the_order_and_the_number_of_threads():
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.usefixtures("four_threads")
+def test_side_by_side_computes_several_at_once():
+    barrier = threading.Barrier(4, timeout=30)  # breaks unless four calls meet
+    list(runtime.side_by_side(lambda _: barrier.wait(), range(4), torch.device("cpu")))
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_side_by_side_inside_a_seeded_block_does_not_wait_for_itself():
+    def draw(number):
+        with runtime.seeded(1, number):
+            return torch.get_num_threads(), torch.rand(1).item()
+
+    found = []
+    worker = threading.Thread(
+        target=lambda: found.extend(_inside_a_block(draw)),
+        daemon=True,
+    )
+    worker.start()
+    worker.join(timeout=30)
+    assert found == [(1, draw(number)[1]) for number in range(3)]
+
+
+def _inside_a_block(draw):
+    torch.set_num_threads(4)
+    with runtime.seeded(0):
+        return list(runtime.side_by_side(draw, range(3), torch.device("cpu")))
+
+
+@pytest.mark.usefixtures("four_threads")
 def test_side_by_side_raises_what_a_call_raises_and_starts_no_more():
     started = []
 
@@ -160,6 +199,7 @@ def test_side_by_side_raises_what_a_call_raises_and_starts_no_more():
     assert len(started) < 500
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_seeded_blocks_of_several_threads_do_not_mix():
     def draw(number):
         with runtime.seeded(0, number):

@@ -1,7 +1,6 @@
 """Subsets, runs, and the estimators that read them."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,11 +19,13 @@ from memlib import data, models, results, stability
 from memlib.ensemble import Recipe, train_ensemble
 from memlib.errors import (
     CorruptResult,
+    DuplicateIds,
     EmptySelection,
     ForeignResult,
     FractionOutOfRange,
     InvalidInput,
     NotPositive,
+    TrainingDiverged,
     UnknownIds,
     UnknownName,
     WrongType,
@@ -268,7 +270,8 @@ COMMAND = [
 
 def test_a_killed_run_goes_on_and_ends_with_the_identical_table(tmp_path):
     killed, whole = tmp_path / "killed.parquet", tmp_path / "whole.parquet"
-    process = subprocess.Popen([*COMMAND, str(killed)], stdout=subprocess.DEVNULL)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # so that the shards come one by one
+    process = subprocess.Popen([*COMMAND, str(killed)], stdout=subprocess.DEVNULL, env=one_thread)
     shards = tmp_path / "killed.parquet.runs"
     deadline = time.monotonic() + 120
     while not list(shards.glob("shard-*.npz")):
@@ -278,19 +281,37 @@ def test_a_killed_run_goes_on_and_ends_with_the_identical_table(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not killed.exists()
-    kept = {path: path.stat().st_mtime_ns for path in shards.glob("shard-*.npz")}
-    assert 1 <= len(kept) < 4
-    backup = tmp_path / "backup"
-    shutil.copytree(shards, backup)
+    assert 1 <= len(list(shards.glob("shard-*.npz"))) < 4
     for path in (killed, whole):
-        subprocess.run([*COMMAND, str(path)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*COMMAND, str(path)], check=True, stdout=subprocess.DEVNULL, env=one_thread)
     first, second = (results.load_table(path)[0] for path in (killed, whole))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "backup",
-        "killed.parquet",
-        "whole.parquet",
-    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.parquet", "whole.parquet"]
+
+
+def test_a_resumed_run_trains_only_what_is_missing(digits, tmp_path, monkeypatch):
+    call = {"models": 6, "recipe": QUICK, "folder": tmp_path, "shard": 2}
+    first = stability.subset_runs(digits, small_mlp, **call)
+    (tmp_path / "shard-00001.npz").unlink()
+    trained = []
+
+    def spy(*args, numbers, **kwargs):
+        trained.append(numbers)
+        return train_ensemble(*args, numbers=numbers, **kwargs)
+
+    monkeypatch.setattr("memlib.runs.train_ensemble", spy)
+    again = stability.subset_runs(digits, small_mlp, **call)
+    assert trained == [range(2, 4)]
+    assert np.array_equal(first.probability, again.probability)
+
+
+def test_the_number_of_threads_changes_no_bit(digits):
+    threads, runs = torch.get_num_threads(), []
+    for number in (1, 4):
+        torch.set_num_threads(number)
+        runs.append(stability.subset_runs(digits, small_mlp, models=8, recipe=QUICK, shard=2))
+    torch.set_num_threads(threads)
+    assert np.array_equal(runs[0].probability, runs[1].probability)
 
 
 def test_a_finished_table_is_returned_and_a_foreign_one_refused(digits, tmp_path):
@@ -304,6 +325,39 @@ def test_a_finished_table_is_returned_and_a_foreign_one_refused(digits, tmp_path
         stability.memorization(digits, small_mlp, models=5, recipe=QUICK, out=out)
     with pytest.raises(ForeignResult, match="seed"):
         stability.memorization(digits, small_mlp, models=4, recipe=QUICK, seed=1, out=out)
+
+
+def test_no_file_of_other_settings_is_overwritten_or_believed(digits, tmp_path):
+    out, runs_out = tmp_path / "m.parquet", tmp_path / "r.npz"
+    call = {"recipe": QUICK, "out": out, "runs_out": runs_out}
+    stability.memorization(digits, small_mlp, models=4, **call)
+    content = out.read_bytes(), runs_out.read_bytes()
+    for kept in ({"out": out}, {"runs_out": runs_out}, {"out": out, "runs_out": runs_out}):
+        with pytest.raises(ForeignResult, match="models"):
+            stability.memorization(digits, small_mlp, models=2, recipe=QUICK, **kept)
+    runs_out.unlink()
+    with pytest.raises(ForeignResult, match="models"):
+        stability.memorization(digits, small_mlp, models=2, **call)
+    assert out.read_bytes() == content[0]
+    stability.memorization(digits, small_mlp, models=2, resume=False, **call)
+    assert results.load_table(out)[1].settings["models"] == 2
+    with pytest.raises(CorruptResult, match="no runs"):
+        results.save_arrays(runs_out, {"a": np.zeros(1)}, results.load_table(out)[1])
+        stability.memorization(digits, small_mlp, models=2, **call)
+
+
+def test_a_refused_call_leaves_old_files_alone(digits, tmp_path):
+    out = tmp_path / "m.parquet"
+    stability.memorization(digits, small_mlp, models=2, recipe=QUICK, out=out)
+    content = out.read_bytes()
+    with pytest.raises(NotPositive, match="models"):
+        stability.memorization(digits, small_mlp, models=0, out=out, resume=False)
+    assert out.read_bytes() == content
+
+
+def test_networks_that_diverge_give_no_scores(digits):
+    with pytest.raises(TrainingDiverged, match="lr=1e"):
+        stability.subset_runs(digits, small_mlp, models=2, recipe=Recipe(epochs=3, lr=1e30))
 
 
 def test_a_shard_of_other_settings_or_damaged_is_refused(digits, tmp_path):
@@ -352,6 +406,8 @@ def test_bad_arguments_are_refused_by_name_and_nothing_is_written(digits, tmp_pa
 
 def test_leave_one_out_refuses_what_it_cannot_score(digits):
     call = {"repeats": 1, "recipe": QUICK}
+    with pytest.raises(DuplicateIds, match="samples"):
+        stability.leave_one_out(digits, small_mlp, samples=[0, 0], **call)
     with pytest.raises(EmptySelection, match="samples"):
         stability.leave_one_out(digits, small_mlp, samples=[], **call)
     with pytest.raises(UnknownIds, match="-5"):

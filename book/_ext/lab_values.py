@@ -9,7 +9,8 @@ In a page, ``book/part1/NAME.md``, the lab is ``notebooks/part1/NAME.ipynb``:
   or else what the lab's cell says. ``:lab: OTHER`` takes it from the lab OTHER.
 
 A key that the lab does not have, a value that the format does not fit, a figure without caption or
-alternative text: each is a warning, and so fails the build.
+alternative text, a stored cell that failed or was never run: each is a warning, and so fails the
+build.
 """
 
 import ast
@@ -144,8 +145,30 @@ class LabFigure(Figure):
         return super().run()
 
 
+def faults(path: Path) -> list[str]:
+    """Lists the cells of a lab that failed, and those that hold code and were never run."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    found = []
+    for number, cell in enumerate(cells, start=1):
+        if cell["cell_type"] == "code":
+            errors = [out["ename"] for out in cell["outputs"] if out["output_type"] == "error"]
+            found += [f"cell {number} failed: {name}" for name in errors]
+            if "".join(cell["source"]).strip() and cell["execution_count"] is None:
+                found.append(f"cell {number} was not run")
+    return found
+
+
+def check_labs(app: Sphinx) -> None:
+    """Warns of every fault of every lab: the build shows stored outputs and runs nothing."""
+    for path in sorted((Path(app.srcdir) / "notebooks").glob("**/*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            for fault in faults(path):
+                LOGGER.warning("%s", fault, location=str(path))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Registers the role and the directive."""
+    """Registers the role, the directive and the check of the labs."""
+    app.connect("builder-inited", check_labs)
     app.add_role("num", Num())
     app.add_directive("labfigure", LabFigure)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

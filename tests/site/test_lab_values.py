@@ -114,6 +114,31 @@ def test_a_figure_without_alternative_text_is_refused(tmp_path: Path) -> None:
     assert "has no alternative text" in build(tmp_path, ":::{labfigure} dot\nCaption.\n:::")[1]
 
 
+@pytest.mark.parametrize(
+    ("cell", "complaint"),
+    [
+        (
+            nbformat.v4.new_code_cell(
+                "1 / 0",
+                execution_count=1,
+                outputs=[nbformat.v4.new_output("error", ename="ZeroDivisionError")],
+            ),
+            "cell 3 failed: ZeroDivisionError",
+        ),
+        (nbformat.v4.new_code_cell("1 + 1"), "cell 3 was not run"),
+    ],
+    ids=["failed", "not run"],
+)
+def test_a_lab_with_a_cell_that_failed_or_was_not_run_fails_the_build(
+    tmp_path: Path, cell: nbformat.NotebookNode, complaint: str
+) -> None:
+    path = write_lab(tmp_path)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(cell)
+    nbformat.write(notebook, path)
+    assert f"chapter.ipynb: WARNING: {complaint}" in build(tmp_path, "Text.")[1]
+
+
 def test_a_lab_that_stores_a_key_twice_is_refused(tmp_path: Path) -> None:
     path = write_lab(tmp_path)
     notebook = nbformat.read(path, as_version=4)
