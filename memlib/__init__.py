@@ -13,10 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memlib.runtime import device, scale
+    from memlib.runtime import device, scale, seeded
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "device", "scale"]
+__all__ = ["__version__", "device", "scale", "seeded"]
 
 _SUBMODULES = frozenset(
     {
@@ -44,7 +44,7 @@ _SUBMODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"memlib.{name}")
-    if name in {"device", "scale"}:
+    if name in {"device", "scale", "seeded"}:
         return getattr(importlib.import_module("memlib.runtime"), name)
     raise AttributeError(f"module 'memlib' has no attribute {name!r}")
 

@@ -226,8 +226,8 @@ class DynamicsTracker:
             self._flush()
         except Exception:
             if several:  # the others would wait for this process forever
-                self._agree(group, failed=True)
                 self.drop_epoch()
+                self._agree(group, failed=True)
             raise
         sums, self._sums = self._sums, torch.zeros_like(self._sums)
         if several:
@@ -262,7 +262,8 @@ class DynamicsTracker:
 
     def drop_epoch(self) -> None:
         """Forget the batches given since the last `end_epoch`, as after an interruption."""
-        self._pending, self._versions, self._waiting = [], [], 0
+        self._pending, self._versions = [], []
+        self._waiting = 0 if self.epochs else _BUFFERED
         self._sums = torch.zeros_like(self._sums)
 
     @property

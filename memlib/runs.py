@@ -123,8 +123,8 @@ def subset_runs(
         seed: Seed of the subsets, the initial weights and the order of the samples.
         targets: A second data set, usually the test set, on which each network is evaluated too.
         folder: Where finished shards are kept; the same call goes on where it was interrupted.
-        shard: Networks trained at once, and the unit of resumption. On a CPU every core trains a
-            shard of its own.
+        shard: Networks trained at once, and the unit of resumption; 1 for sequential training. On
+            a CPU every core trains a shard of its own.
         method: `"batched"` (fully connected networks, see `memlib.ensemble`), `"sequential"` (any
             network, one `memlib.training.fit` each), or `"auto"`: batched where possible.
         progress: Show a progress bar; None shows it only on a terminal.
@@ -156,6 +156,8 @@ def subset_runs(
         method=method,
     )
     train, over = shard_trainer(model, method, dataset)
+    if over is map:  # networks that are trained one by one are kept one by one
+        shard = 1
 
     def finish(start: int) -> tuple[dict[str, np.ndarray], float]:
         """Train a shard, or read it if an earlier call has finished it."""

@@ -191,11 +191,12 @@ def test_shards_change_nothing_but_rounding(digits, runs):
     np.testing.assert_allclose(others.probability, runs.probability, atol=1e-3)
 
 
-def test_any_network_trains_sequentially(digits):
+def test_any_network_trains_sequentially(digits, tmp_path):
     def cnn():
         return models.small_cnn((1, 8, 8), width=4)
 
-    runs = stability.subset_runs(digits, cnn, models=2, recipe=FITTING)
+    runs = stability.subset_runs(digits, cnn, models=2, recipe=FITTING, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2  # each network is kept as soon as it is trained
     assert runs.correct[runs.members].mean() > 0.3
     with pytest.raises(InvalidInput, match="sequential"):
         stability.subset_runs(digits, cnn, models=2, recipe=QUICK, method="batched")

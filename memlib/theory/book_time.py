@@ -226,8 +226,8 @@ sense of Eq. 4) is right, with explicit constants.
 """,
     prior_art=r"""
 The self-bounding property of smooth non-negative functions is classical: Srebro, Sridharan and
-Tewari (2010, Lemma 2.1), Shalev-Shwartz and Ben-David (2014, Section 12.1.3). The first inequality
-counts.
+Tewari (2010, Lemma 2.1, with the constant 4), Shalev-Shwartz and Ben-David (2014, Section 12.1.3,
+with the constant 2). The first inequality counts.
 """,
     chapter="part1/watching-a-network-learn",
     uses=("orders/eq-3", "orders/eq-4"),
