@@ -1,5 +1,6 @@
 """Checkpoints of a training run: written whole, read back only if they belong to the run."""
 
+import errno
 import os
 import zipfile
 from collections.abc import Collection
@@ -61,9 +62,11 @@ def read_checkpoint(
         stored, content, random = whole["settings"], whole["content"], whole["random"]
         for name in parts:
             content[name]
-    except (OSError, MemoryError):
-        raise  # which says nothing of the file's content
     except Exception as error:
+        # A damaged file can send its reader to a place before its start, which is EINVAL.
+        unread = isinstance(error, OSError) and error.errno != errno.EINVAL
+        if unread or isinstance(error, MemoryError):
+            raise  # nothing is known of the content
         # Damage can surface as any exception of the readers; all mean the same to the caller.
         raise CorruptResult(
             f"{path} is truncated, edited or no checkpoint of memlib ({shorten(error)}). "

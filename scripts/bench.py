@@ -15,7 +15,7 @@ def summary(outcomes: Iterable[Outcome]) -> int:
     missed = 0
     for name, value, target, met in outcomes:
         missed += not met
-        print(f"{name:<60} {value:7.3f}  target {target:<5g} {'met' if met else 'MISSED'}")
+        print(f"{name:<72} {value:7.3f}  target {target:<5g} {'met' if met else 'MISSED'}")
     return missed
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from memlib import data, datasets
-from memlib.errors import CorruptResult, MissingData, TooLarge
+from memlib.errors import CorruptResult, MissingData, TooLarge, WrongType
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 needs_debian = pytest.mark.skipif(
@@ -137,6 +137,16 @@ def test_a_sample_keeps_its_id_through_selection(digits):
     assert torch.equal(part.ids, digits.ids[order].flip(0))
     assert torch.equal(part.images, digits.images[order].flip(0))
     assert torch.equal(part.labels, digits.labels[order].flip(0))
+
+
+def test_positions_are_those_of_whole_ids_only(digits):
+    places = np.array([4, 0, 9])
+    for ids in (digits.ids[places], digits.ids[places].tolist(), digits.ids[places].int().numpy()):
+        np.testing.assert_array_equal(digits.positions(ids), places)
+    assert digits.positions([]).tolist() == []
+    for ids in ([3.7], [3.0], ["3"], [True], np.array([np.nan])):
+        with pytest.raises(WrongType, match=r"ids: .*whole numbers"):
+            digits.positions(ids)
 
 
 def test_a_mask_selects_what_its_positions_do(digits):

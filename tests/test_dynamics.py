@@ -2,6 +2,7 @@
 
 import io
 import math
+from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +24,7 @@ from memlib.errors import (
     ForeignResult,
     InvalidInput,
     LabelOutOfRange,
-    NonFiniteImages,
+    NonFiniteNumber,
     NotPositive,
     UnknownIds,
     UnknownName,
@@ -402,7 +403,7 @@ def test_a_non_finite_value_drops_the_epoch_and_names_the_sample():
         batch[place][1, 0] = math.nan
         y = torch.zeros(3, dtype=torch.int64)
         tracker.update(torch.tensor([7, 3, 8]), targets=y, **batch)
-        with pytest.raises(NonFiniteImages, match=r"ids \[3\]"):
+        with pytest.raises(NonFiniteNumber, match=r"ids \[3\]"):
             tracker.end_epoch()
         assert_same_state(tracker.state_dict(), before)
 
@@ -456,6 +457,33 @@ def test_a_state_saved_in_the_middle_of_an_epoch_goes_on_exactly():
     straight = halves(fresh(), kept_in_memory)
     resumed = halves(fresh(), through_a_file)
     assert_same_state(straight.state_dict(), resumed.state_dict())
+
+
+def test_saving_or_restoring_an_empty_tracker_changes_nothing():
+    saved, restored, used = (DynamicsTracker(range(9), 4) for _ in range(3))
+    restored.load_state_dict(saved.state_dict())
+    used.load_state_dict(fill(DynamicsTracker(range(9), 4)).state_dict())
+    wrong = torch.arange(9, 12), torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64)
+    for tracker in (saved, restored):  # the very first batch is still checked at once
+        with pytest.raises(UnknownIds):
+            tracker.update(*wrong)
+    used.update(*wrong)
+    with pytest.raises(UnknownIds):
+        used.end_epoch()
+
+
+def test_a_dropped_epoch_leaves_the_closed_ones():
+    tracker = DynamicsTracker(range(9), 4)
+    for epochs in (0, 2):
+        tracker = fill(tracker, epochs)
+        before = tracker.state_dict()
+        for _ in range(2):
+            zeros = torch.zeros(9, dtype=torch.int64)
+            tracker.update(tracker.ids, torch.randn(9, 4), zeros)
+        tracker.drop_epoch()
+        after = tracker.state_dict()
+        assert_same_state(after, before)
+        assert after["waiting"] == before["waiting"]
 
 
 def test_a_state_of_other_ids_or_settings_is_refused_by_name():
@@ -549,6 +577,33 @@ def test_two_processes_with_changing_partitions_and_padding_equal_one(tmp_path):
     both.load_state_dict(states[0])
     for column, values in alone.scores().items():
         np.testing.assert_allclose(both.scores()[column], values, rtol=1e-12, atol=1e-12)
+
+
+def _one_fails(rank, folder):
+    dist.init_process_group(
+        "gloo", f"file://{folder}/rendezvous", rank=rank, world_size=2,
+        timeout=timedelta(seconds=20),
+    )  # fmt: skip
+    tracker = fill(DynamicsTracker(range(6), 3), 1)
+    before = tracker.state_dict()
+    targets = torch.tensor([0, 1, 2])
+    tracker.update(torch.tensor([0, 1, 2]), torch.randn(3, 3), targets)
+    assert tracker.state_dict()["sums"].any()  # part of the epoch is added up already
+    tracker.update(torch.tensor([3, 4, 5]), torch.randn(3, 3), targets + rank)
+    expected, text = [(InvalidInput, "Another process"), (LabelOutOfRange, r"targets: \[3\]")][rank]
+    with pytest.raises(expected, match=text):
+        tracker.end_epoch()
+    assert_same_state(tracker.state_dict(), before)
+    fill(tracker, 1)
+    torch.save(tracker.state_dict(), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_a_batch_that_one_process_refuses_ends_the_epoch_in_all(tmp_path):
+    torch.multiprocessing.spawn(_one_fails, (str(tmp_path),), nprocs=2)
+    states = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert_same_state(*states)
+    assert states[0]["epochs"] == 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -39,7 +39,7 @@ def test_logits_of_a_sample_do_not_depend_on_its_batch(build):
 
 
 def test_resnet18_keeps_the_resolution_of_small_images_only():
-    small, large = models.resnet18(4, (1, 28, 28)), models.resnet18(4, (1, 224, 224))
+    small, large = models.resnet18((1, 28, 28), 4), models.resnet18((1, 224, 224), 4)
     assert small(torch.rand(2, 1, 28, 28)).shape == (2, 4)
     assert (small.conv1.stride, type(small.maxpool)) == ((1, 1), nn.Identity)
     assert (large.conv1.stride, large.conv1.in_channels) == ((2, 2), 1)

@@ -77,6 +77,21 @@ def test_binned_means_are_the_means_of_the_bins():
     assert len(line.get_xdata()) == 4
 
 
+def test_a_binned_scatter_uses_the_finite_pairs_of_each_panel():
+    x, y = np.arange(12.0), np.arange(12.0) ** 2
+    holes, other = x.copy(), y.copy()
+    holes[3], other[[5, 6]] = np.nan, [np.nan, np.inf]
+    figure = plotting.binned_scatter(holes, {"a": y, "b": other}, xlabel="x", ylabel="y", bins=3)
+    for axis, gone in zip(figure.axes, ([3], [3, 5, 6]), strict=True):
+        across, up = np.delete(x, gone), np.delete(y, gone)
+        alone = plotting.binned_scatter(across, {"y": up}, xlabel="x", ylabel="y", bins=3)
+        drawn, expected = axis.lines[0].get_xydata(), alone.axes[0].lines[0].get_xydata()
+        np.testing.assert_array_equal(drawn, expected)
+        np.testing.assert_array_equal(axis.collections[0].get_offsets(), np.c_[across, up])
+    with pytest.raises(EmptySelection, match="'c' selects nothing"):
+        plotting.binned_scatter(holes, {"c": np.full(12, np.nan)}, xlabel="x", ylabel="y")
+
+
 def test_a_constant_has_one_bin():
     figure = plotting.binned_scatter(np.ones(5), {"y": np.arange(5.0)}, xlabel="x", ylabel="y")
     np.testing.assert_allclose(np.array(figure.axes[0].lines[0].get_ydata(), dtype=float), [2.0])

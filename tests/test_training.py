@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from memlib import runtime, training
+from memlib import errors, runtime, training
 from memlib.data import Dataset
 from memlib.dynamics import DynamicsTracker, input_gradients
 from memlib.errors import (
@@ -23,12 +23,13 @@ from memlib.errors import (
     ForeignResult,
     InvalidInput,
     NotPositive,
+    TrainingDiverged,
     UnknownIds,
     UnknownName,
     WrongShape,
     WrongType,
 )
-from memlib.training import TrainingDiverged, fit, learning_rates, predict
+from memlib.training import fit, learning_rates, predict
 
 
 def small_data(n=50, channels=1, classes=3):
@@ -216,7 +217,7 @@ def test_learning_rates_are_those_of_the_named_schedules():
     assert peak == 29  # the peak stands at 30 % of the steps
     assert all(a < b for a, b in pairwise(cycle[: peak + 1]))
     assert all(a > b for a, b in pairwise(cycle[peak:]))
-    assert len(learning_rates("one-cycle", 0.5, 1, 1)) == 1
+    assert learning_rates("one-cycle", 0.5, 1, 1) == [0.5]
 
 
 def test_one_cycle_changes_the_rate_at_every_step(tmp_path):
@@ -359,6 +360,68 @@ def test_a_resumed_run_is_bit_for_bit_equal_to_an_uninterrupted_one(recipe, tmp_
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["broken.pt", "whole.pt"]
 
 
+class Interrupts(nn.Module):
+    """Interrupts the run, as Ctrl-C does, at one of its calls."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.left = at
+
+    def forward(self, images):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return images
+
+
+@pytest.mark.parametrize("track", ["train", "eval"])
+@pytest.mark.parametrize("at", [1, 3, 5, 8, 11])  # 4 steps in an epoch
+def test_an_interrupted_run_goes_on_in_the_same_process_with_the_same_objects(track, at, tmp_path):
+    def attempt(model, tracker, name):
+        return fit(
+            model, data, epochs=3, batch_size=16, tracker=tracker, track=track,
+            checkpoint=tmp_path / name,
+        )  # fmt: skip
+
+    def fresh(at):
+        tracker = DynamicsTracker(data.ids, 3, input_grads=True, trajectories=True)
+        return nn.Sequential(Interrupts(at), network(0.3, norm=True)).eval(), tracker
+
+    data = small_data()
+    model, tracker = fresh(at)
+    with pytest.raises(KeyboardInterrupt):
+        attempt(model, tracker, "broken.pt")
+    again = attempt(model, tracker, "broken.pt")
+    whole, straight = fresh(0)
+    history = attempt(whole, straight, "whole.pt")
+    assert_equal_bits(weights(model), weights(whole))
+    assert_equal_bits(tracker.state_dict(), straight.state_dict())
+    assert (again.loss, again.accuracy) == (history.loss, history.accuracy)
+
+
+@pytest.mark.parametrize("expected", [KeyboardInterrupt, TrainingDiverged, Stopped])
+def test_an_error_drops_the_open_epoch_of_the_tracker_and_puts_the_mode_back(expected, monkeypatch):
+    monkeypatch.setattr(training, "_HELD", 1)  # each step goes to the tracker at once
+    data = small_data()
+    tracker = DynamicsTracker(data.ids, 3)
+    model = nn.Sequential(Interrupts(3 if expected is KeyboardInterrupt else 0), network()).eval()
+    more = {"callbacks": [stop_after(0)]} if expected is Stopped else {}
+    more |= {"lr": 1e30} if expected is TrainingDiverged else {}
+    with pytest.raises(expected):
+        fit(model, data, epochs=2, batch_size=16, tracker=tracker, **more)
+    assert not model.training
+    assert not tracker.state_dict()["sums"].any()
+    assert tracker.epochs == (expected is Stopped)
+
+
+def test_divergence_is_known_without_torch():
+    assert training.TrainingDiverged is errors.TrainingDiverged
+    code = "import sys; from memlib.errors import TrainingDiverged; print('torch' in sys.modules)"
+    root = Path(__file__).parents[1]
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert child.stdout == "False\n", child.stderr
+
+
 def test_a_finished_checkpoint_returns_at_once_without_training(tmp_path):
     path = tmp_path / "run.pt"
     whole = run(RECIPES["tracked in training"], path)
@@ -481,6 +544,42 @@ def test_a_foreign_file_is_no_checkpoint(tmp_path):
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
         with pytest.raises(CorruptResult, match="no checkpoint"):
             fit(network(), small_data(), epochs=1, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    "gone", [("settings",), ("random",), ("content",), *(("content", p) for p in training._PARTS)]
+)
+def test_a_checkpoint_that_lacks_a_part_is_refused(gone, tmp_path):
+    path = tmp_path / "run.pt"
+    fit(network(), small_data(), epochs=1, checkpoint=path)
+    stored = torch.load(path, weights_only=True)
+    inner = stored["content"] if len(gone) == 2 else stored
+    del inner[gone[-1]]
+    torch.save(stored, path)
+    with pytest.raises(CorruptResult, match=f"{gone[-1]}.*Delete it"):
+        fit(network(), small_data(), epochs=1, checkpoint=path)
+
+
+@pytest.mark.parametrize("error", [PermissionError("not yours"), MemoryError("too little")])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(error, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise error
+
+    path = tmp_path / "run.pt"
+    fit(network(), small_data(), epochs=1, checkpoint=path)
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(type(error), match=str(error)):
+        fit(network(), small_data(), epochs=1, checkpoint=path)
+
+
+def test_a_directory_that_points_before_the_start_of_the_file_is_damage(one_epoch, tmp_path):
+    path, content = tmp_path / "run.pt", bytearray(one_epoch[0])
+    for mark, field in ((b"PK\5\6", 16), (b"PK\6\6", 48)):  # where zip and zip64 say it starts
+        place = content.rfind(mark) + field
+        content[place : place + 4] = b"\xf0\xff\xff\x0f"
+    path.write_bytes(content)
+    with pytest.raises(CorruptResult, match="Invalid argument"):
+        fit(network(), small_data(), epochs=1, checkpoint=path)
 
 
 class Harmful:

@@ -163,7 +163,7 @@ def check_labs(app: Sphinx) -> None:
     for path in sorted((Path(app.srcdir) / "notebooks").glob("**/*.ipynb")):
         if ".ipynb_checkpoints" not in path.parts:
             for fault in faults(path):
-                LOGGER.warning("%s", fault, location=str(path))
+                LOGGER.warning("%s: %s", path.relative_to(app.srcdir), fault)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -3,7 +3,8 @@
 Two plain loops stand for "a loop per model": one as most code is written (`DataLoader` over a
 `TensorDataset`, `nn.Module`, autograd, `torch.optim.SGD`), and one that an expert would write
 (the data as one tensor, indexed by batch). The target is stated for the first; the second is
-printed too, for honesty. Both must reach the same accuracy. The rate is measured against the machine's own float32 matrix product.
+printed too, for honesty. All must reach the same test accuracy. The rate is measured against the
+machine's own float32 matrix product.
 """
 
 import time

@@ -136,7 +136,8 @@ def test_a_lab_with_a_cell_that_failed_or_was_not_run_fails_the_build(
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(cell)
     nbformat.write(notebook, path)
-    assert f"chapter.ipynb: WARNING: {complaint}" in build(tmp_path, "Text.")[1]
+    wanted = f"WARNING: notebooks/part1/chapter.ipynb: {complaint}"
+    assert wanted in build(tmp_path, "Text.")[1]
 
 
 def test_a_lab_that_stores_a_key_twice_is_refused(tmp_path: Path) -> None:
