@@ -20,6 +20,7 @@ __all__ = ["__version__", "device", "scale"]
 
 _SUBMODULES = frozenset(
     {
+        "bounds",
         "checkpoints",
         "cli",
         "data",
