@@ -6,9 +6,11 @@ of memlib that says the same; a test compares the two wherever a slider can stan
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from typing import Any
 
-from memlib import bounds
+from memlib import bounds, results
+from memlib.theory import trajectories
 
 Values = Mapping[str, Any]
 
@@ -212,4 +214,81 @@ NETWORKS = Figure(
     "{chosen}; in the worst case it is {worst}.",
 )
 
-FIGURES = {"privacy-bound": PRIVACY, "standard-error": NETWORKS}
+
+def stored_gradients() -> tuple[dict[str, tuple[float, ...]], float]:
+    """Returns the squared gradients of the easy and the hard sample of chapter 2, and its tau."""
+    arrays, _ = results.load_arrays(results.stored("fmnist-mini-trajectories.npz"))
+    easy, hard = arrays["gradient"]
+    return {"easy": tuple(easy.tolist()), "hard": tuple(hard.tolist())}, float(arrays["tau"])
+
+
+GRADIENTS, TAU = stored_gradients()
+EPOCHS = len(GRADIENTS["easy"])
+NEVER = EPOCHS + 1
+TAUS = tuple(sorted({round(TAU, 4), *(round(0.005 * 20 ** (k / 60), 4) for k in range(61))}))
+
+
+def learning_time(who: str) -> Callable[[Values], float]:
+    """Returns the learning time of a sample by Eq. 4 as a function of tau."""
+    squares = [Fraction(value) for value in GRADIENTS[who]]
+    return lambda v: trajectories.learning_time(squares, Fraction(v["tau"])) or NEVER
+
+
+def running_mean(who: str) -> Callable[[Values], float]:
+    """Returns the mean of the first squared gradients of a sample as a function of their number."""
+    return lambda v: sum(GRADIENTS[who][: v["epochs"]]) / v["epochs"]
+
+
+THRESHOLD = Figure(
+    sliders=(
+        Slider("tau", "τ", "Threshold τ (units of the squared gradient)", TAUS, round(TAU, 4), 4),
+    ),
+    panels=(
+        Panel(
+            key="epochs",
+            title="Mean of the first T squared input gradients",
+            description="On a logarithmic axis the mean of the easy sample rises a little and then "
+            "falls. That of the hard sample starts below it, rises more than tenfold and never "
+            "comes back to where it started. The threshold is a level line.",
+            values=tuple(range(1, NEVER)),
+            rows=(1, 2, 4, 8, 12, 16, 20, 24),
+            x=Axis("number T of epochs", 1, EPOCHS, (1, 6, 12, 18, 24), 0),
+            y=Axis("mean squared gradient (nats²/sd²)", 0.004, 2, (0.01, 0.1, 1), 4, True),
+            curves=(
+                Curve("easy_mean", "easy", "running_mean", running_mean("easy"), "easy", "easy"),
+                Curve("hard_mean", "hard", "running_mean", running_mean("hard"), "hard", "hard"),
+                Curve("threshold", "threshold τ", "threshold", lambda v: v["tau"]),
+            ),
+            uses=("tau",),
+        ),
+        Panel(
+            key="tau",
+            title="Learning time by Eq. 4",
+            description="The learning time of the easy sample falls in steps from never to 1 as "
+            "the threshold rises. That of the hard sample falls from never to 1 in one step, at a "
+            "threshold at which the easy sample is not yet learned at 1.",
+            values=TAUS,
+            rows=(0.005, 0.0102, 0.02, round(TAU, 4), 0.0368, 0.0407, 0.0549, 0.1),
+            x=Axis("threshold τ (nats²/sd²)", 0.005, 0.1, (0.005, 0.01, 0.02, 0.05, 0.1), 4, True),
+            y=Axis(
+                "learning time T (epochs)",
+                0,
+                NEVER,
+                (1, 6, 12, 18, NEVER),
+                0,
+                names={f"{NEVER}": "never"},
+            ),
+            curves=(
+                Curve("easy", "easy", "learning_time", learning_time("easy"), "easy"),
+                Curve("hard", "hard", "learning_time", learning_time("hard"), "hard"),
+            ),
+            uses=("tau",),
+            steps=True,
+        ),
+    ),
+    readout="At τ = {tau} the learning time is {easy} for the easy sample and {hard} for "
+    "the hard one.",
+    data=GRADIENTS,
+)
+
+FIGURES = {"privacy-bound": PRIVACY, "standard-error": NETWORKS, "learning-time": THRESHOLD}
