@@ -20,6 +20,7 @@ __all__ = ["__version__", "device", "scale", "seeded"]
 
 _SUBMODULES = frozenset(
     {
+        "bounds",
         "checkpoints",
         "cli",
         "data",
