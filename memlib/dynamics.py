@@ -206,12 +206,15 @@ class DynamicsTracker:
         if self._waiting >= _BUFFERED:
             self._flush()
 
-    def end_epoch(self, *, group: Any = None) -> None:
+    def end_epoch(self, *, group: Any = None) -> int:
         """Close the epoch: reduce what waits, and over all processes where there are several.
 
         Args:
             group: Process group to add up over; None is all processes of `torch.distributed`, if
                 it is initialized. Every process of the group must call it.
+
+        Returns:
+            How many samples were correct in the epoch.
 
         Raises:
             EmptySelection: No process gave any sample since the last call.
@@ -259,6 +262,7 @@ class DynamicsTracker:
             kept = torch.stack([row.float() for row in rows])
             self._epochs_kept.append(kept.masked_fill_(~seen, torch.nan).cpu())
         self.epochs += 1
+        return int(correct.sum())
 
     def drop_epoch(self) -> None:
         """Forget the batches given since the last `end_epoch`, as after an interruption."""
@@ -447,7 +451,8 @@ class DynamicsTracker:
                 value = f"{name} changed in place after update()"
                 raise InvalidInput(name, value, f"Pass {name}.clone() to update().")
         ids, logits, targets, *norms = (
-            torch.cat(column).to(self._sums.device) for column in zip(*pending, strict=True)
+            (column[0] if len(column) == 1 else torch.cat(column)).to(self._sums.device)
+            for column in zip(*pending, strict=True)
         )
         _check_types(ids, logits, targets)
         if not len(ids):

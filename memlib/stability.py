@@ -248,26 +248,49 @@ def influence(
     targets: Dataset,
     model: Factory,
     *,
+    models: int,
     threshold: float = 0.15,
-    **options: Any,
+    fraction: float = 0.7,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    shard: int = 16,
+    method: Method = "auto",
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Find the training samples on which single targets depend: subset runs, two masked means.
+
+    With `out` it goes on after an interruption as `memorization` does.
 
     Args:
         dataset: The training samples.
         targets: The samples whose accuracy is watched, usually the test set.
-        model: As in `subset_runs`.
+        model: As in `subset_runs`, as are `models`, `fraction`, `recipe`, `seed`, `shard`,
+            `method` and `progress`.
         threshold: As in `influence_scores`.
-        options: The other arguments of `subset_runs`; `models` is required.
+        out: Parquet file for the table and its provenance.
 
     Returns:
         The table of `influence_scores`.
 
     Raises:
+        ForeignResult: `out` exists and was made with other settings; it stays as it was.
+        CorruptResult: `out` exists and was truncated or edited.
         InvalidInput: As `subset_runs`.
     """
-    runs = subset_runs(dataset, model, targets=targets, **options)
-    return influence_scores(runs, threshold=threshold)
+    call: dict[str, Any] = {"models": models, "fraction": fraction, "seed": seed}
+    call |= {"recipe": recipe or Recipe(), "targets": targets, "shard": shard, "method": method}
+    settings = run_settings(dataset, model, **call) | {"threshold": threshold}
+    if out is not None and Path(out).exists():
+        return results.load_table(out, settings=settings)[0]
+    folder = None if out is None else Path(f"{out}.runs")
+    runs = subset_runs(dataset, model, folder=folder, progress=progress, **call)
+    table = influence_scores(runs, threshold=threshold)
+    if out is not None:
+        stamp = results.provenance("memlib.stability.influence", settings, runs.seconds)
+        results.save_table(out, table, stamp)
+        shutil.rmtree(f"{out}.runs")
+    return table
 
 
 def leave_one_out(

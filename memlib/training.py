@@ -214,7 +214,7 @@ def fit(
             correct += _settle(held, fed)
             mean = _mean_loss(losses, len(dataset), batch_size, epoch, rates[epoch * steps :])
             if fed is not None:
-                fed.end_epoch()
+                correct = fed.end_epoch()
             accuracy = correct / len(dataset)
             bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{accuracy:.3f}")
             history = History(
@@ -353,9 +353,10 @@ def _step(
 
 
 def _settle(held: list[tuple[Tensor, ...]], tracker: DynamicsTracker | None) -> int:
-    """Count the correct among the steps held, give all to the tracker, and let go of them.
+    """Give the steps held to the tracker, or count the correct among them; let go of them.
 
-    In bulk, because between two steps even a small operation meets cold caches.
+    The tracker counts for itself. In bulk, because between two steps even a small operation meets
+    cold caches.
     """
     if not held:
         return 0
@@ -364,6 +365,7 @@ def _settle(held: list[tuple[Tensor, ...]], tracker: DynamicsTracker | None) -> 
     if tracker is not None:
         # A gradient reduced to its norm has the same norm.
         tracker.update(ids, logits, labels, norms[0][:, None] if norms else None)
+        return 0
     return int((logits.argmax(1) == labels).sum())
 
 

@@ -157,6 +157,19 @@ def test_influence_on_themselves_leaves_out_memorization():
     assert (stability.influence_scores(runs, threshold=0.1).influence >= 0.1).all()
 
 
+def test_influence_is_stored_and_foreign_settings_are_refused(digits, tmp_path):
+    out = tmp_path / "i.parquet"
+    test = data.load("digits", "test").select(range(20))
+    call = {"models": 8, "recipe": FITTING, "threshold": 0.2, "out": out}
+    table = stability.influence(digits, test, small_mlp, **call)
+    assert (table.influence >= 0.2).all()
+    assert set(table["target"]) <= set(test.ids.tolist())
+    pd.testing.assert_frame_equal(stability.influence(digits, test, small_mlp, **call), table)
+    with pytest.raises(ForeignResult, match="threshold"):
+        stability.influence(digits, test, small_mlp, **call | {"threshold": 0.3})
+    assert [path.name for path in tmp_path.iterdir()] == ["i.parquet"]
+
+
 def test_the_standard_error_is_the_spread_over_repetitions():
     """With known accuracies, the mean squared standard error equals the variance of the score."""
     random = np.random.default_rng(0)
