@@ -91,7 +91,9 @@ class DynamicsTracker:
         >>> tracker = DynamicsTracker(ids=[7, 3], classes=2)
         >>> for logits in ([[0.0, 1.0], [0.0, 1.0]], [[2.0, 1.0], [0.0, 1.0]]):
         ...     tracker.update(torch.tensor([7, 3]), torch.tensor(logits), torch.tensor([0, 1]))
-        ...     tracker.end_epoch()
+        ...     tracker.end_epoch()  # how many were correct
+        1
+        2
         >>> tracker.scores()["learning_time_first"].to_dict()
         {7: 1, 3: 0}
     """
