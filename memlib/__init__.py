@@ -35,6 +35,7 @@ _SUBMODULES = frozenset(
         "results",
         "runs",
         "runtime",
+        "selfcheck",
         "stability",
         "theory",
         "training",
