@@ -119,12 +119,13 @@ def _names(known: dict[str, Path]) -> str:
     return ", ".join(known) or "none yet"
 
 
-def build(master: Path, target: Path) -> Assignment:
+def build(master: Path, target: Path, *, prove: bool = True) -> Assignment:
     """Make the student's notebook, the solution and the autograder's tests from a master.
 
     Args:
         master: The master notebook.
         target: A folder, which is replaced as a whole; the old one stays if anything fails.
+        prove: Run the solution against the tests.
 
     Returns:
         The assignment, as `load(target)` gives it.
@@ -136,7 +137,7 @@ def build(master: Path, target: Path) -> Assignment:
     shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir(parents=True)
     try:
-        _run_otter(master, raw)
+        _run_otter(master, raw, [] if prove else ["--no-run-tests"])
         solved = nbformat.read(raw / "autograder" / master.name, as_version=4)
         student = nbformat.read(raw / "student" / master.name, as_version=4)
         extra = [
@@ -170,8 +171,9 @@ def _refuse(master: Path, why: str) -> None:
     raise SystemExit(f"{master.name} {why}.")
 
 
-def _run_otter(master: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "otter", "assign", "--no-pdfs", str(master), str(target)]
+def _run_otter(master: Path, target: Path, options: list[str]) -> None:
+    command = [sys.executable, "-m", "otter", "assign", "--no-pdfs", *options]
+    command += [str(master), str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stdout + done.stderr).strip()
@@ -249,9 +251,10 @@ def _tests_cell(assignment: Assignment) -> nbformat.NotebookNode:
     lines = []
     for question in assignment.questions:
         parts = [
-            f"            Part({c.name!r}, points={c.points:g}, title={c.title!r}, code=\n{_literal(c.code)}),"
-            for c in question.cases
-            if not c.hidden
+            f"            Part({case.name!r}, points={case.points:g}, title={case.title!r}, code="
+            f"\n{_literal(case.code)}),"
+            for case in question.cases
+            if not case.hidden
         ]
         lines += [f"        {question.name!r}: (", *parts, "        ),"]
     source = _TESTS_CELL.format(questions="    {\n" + "\n".join(lines) + "\n    }")
@@ -306,7 +309,7 @@ def secrets(solved: nbformat.NotebookNode, assignment: Assignment) -> list[str]:
     Returns:
         One text for each block between `# BEGIN SOLUTION` and `# END SOLUTION`, for each line that
         ends in `# SOLUTION`, for each written model answer, and for each hidden test; none
-        shorter than 20 characters, which could stand anywhere.
+        shorter than 30 characters, which could stand anywhere.
     """
     found = [case.code for q in assignment.questions for case in q.cases if case.hidden]
     for cell in solved.cells:
@@ -317,7 +320,7 @@ def secrets(solved: nbformat.NotebookNode, assignment: Assignment) -> list[str]:
                 r"# BEGIN SOLUTION[^\n]*\n(.*?)\n[ \t]*# END SOLUTION", cell.source, re.S
             )
             found += re.findall(r"^(.*?)#\s?SOLUTION\b", cell.source, re.M)
-    return [text for text in map(squeeze, found) if len(text) >= 20]
+    return [text for text in map(squeeze, found) if len(text) >= 30]
 
 
 # --- the bank of wrong answers ------------------------------------------------------------------

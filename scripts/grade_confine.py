@@ -14,6 +14,7 @@ import signal
 import struct
 import sys
 import time
+from contextlib import suppress
 
 # include/uapi/linux/landlock.h; the system calls have these numbers on x86-64 and on ARM
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
@@ -78,15 +79,11 @@ def adopt_orphans() -> None:
 def kill_descendants(group: int) -> None:
     """Kill a process group and, on Linux, every descendant of this process, until none is left."""
     for _ in range(200):
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # empty: what is left has left it
             os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # the group is empty: what is left has left it
         for child in _descendants(os.getpid()):
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 continue

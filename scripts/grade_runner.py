@@ -67,11 +67,12 @@ def _second(boot: dict[str, Any], requests: BinaryIO, replies: int) -> None:
     sys.argv = [""]
     run_test, describe = _private(boot["selfcheck"])
     exec(boot["preamble"], {"__name__": "__main__"})  # before any right is given up
-    from IPython.core.history import HistoryManager
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
-    HistoryManager.enabled = False
-    shell = InteractiveShell.instance(colors="nocolor")
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell: Any = InteractiveShell.instance(config=config, colors="nocolor")
     shell.showtraceback = lambda *_, **__: None  # nobody reads it, and it can take long
     shell.showsyntaxerror = lambda *_, **__: None
     for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:

@@ -183,7 +183,7 @@ class _Process:
         theirs_in, self._requests = os.pipe()
         self._replies, theirs_out = os.pipe()
         os.set_blocking(self._requests, False)
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._received = b""
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", _BOOT, str(theirs_in), str(theirs_out)],

@@ -59,9 +59,9 @@ def write_master(folder: Path) -> Path:
     norm = """def squared_norm(v):
     return float((np.asarray(v) ** 2).sum())  # SOLUTION"""
     public = """hits = np.array([True, True, False, False])
-held_out = np.array([True, False, False, True])
-assert rate(hits, held_out) != 0.25, "You divided by the number of all runs, not of those without it."
-assert rate(hits, held_out) == 0.5, "One of the two runs without the sample is a hit: expected 0.5.\""""
+out = np.array([True, False, False, True])
+assert rate(hits, out) != 0.25, "You divided by the number of all runs, not of those without it."
+assert rate(hits, out) == 0.5, "One of the two runs without the sample is a hit: expected 0.5.\""""
     titled = '''""" # BEGIN TEST CONFIG
 success_message: all runs held out
 """ # END TEST CONFIG
