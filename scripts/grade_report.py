@@ -10,7 +10,7 @@ from scripts.assignments import Assignment, Case, Question
 from scripts.grade_session import Outcome, Run
 from scripts.submissions import Submission, readable
 
-_NOT_REACHED = Outcome(False, "not reached: the time was up")
+_NOT_REACHED = Outcome(False, "was not reached")
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def graded(submission: Submission, assignment: Assignment, run: Run, limit: floa
         run: What became of its cells and tests.
         limit: The time limit in seconds.
     """
-    points = {question.name: _earned(question, run) for question in assignment.questions}
+    points = {question.name: earned(question, run) for question in assignment.questions}
     status = _status(run)
-    reason = "; ".join(filter(None, [submission.note, *_reasons(assignment, run, limit)]))
+    reason = "; ".join(filter(None, [submission.note, *_reasons(assignment, run)]))
     used = f"Its cells and tests took {run.seconds:.1f} s of at most {limit:g} s."
     blocks = [_head(submission, assignment, points, status, reason, used)]
     blocks += [_of_question(question, points, run) for question in assignment.questions]
@@ -80,20 +80,20 @@ def graded(submission: Submission, assignment: Assignment, run: Run, limit: floa
 
 
 def _status(run: Run) -> str:
-    if run.timed_out or any(outcome.stopped for outcome in run.outcomes.values()):
+    if any(outcome.stopped for outcome in run.outcomes.values()) or "used up" in run.cut_short:
         return "timed out"
     return "crashed" if any(outcome.fatal for outcome in run.outcomes.values()) else "graded"
 
 
-def _reasons(assignment: Assignment, run: Run, limit: float) -> list[str]:
+def _reasons(assignment: Assignment, run: Run) -> list[str]:
     """Return what explains a low score, the gravest first."""
     found = [
         f"{name} {outcome.message}"
         for name, outcome in run.outcomes.items()
         if outcome.fatal or outcome.stopped
     ]
-    if run.timed_out:
-        found.append(f"the {limit:g} s were used up")
+    if run.cut_short:
+        found.append(run.cut_short)
     failed = [n for n, o in run.outcomes.items() if n.startswith("cell ") and not o.passed]
     if failed:
         found.append(f"{len(failed)} cells failed" if len(failed) > 1 else f"{failed[0]} failed")
@@ -105,7 +105,8 @@ def _reasons(assignment: Assignment, run: Run, limit: float) -> list[str]:
     return found
 
 
-def _earned(question: Question, run: Run) -> float:
+def earned(question: Question, run: Run) -> float:
+    """Return the points of a question: those of its parts that passed, or all or none."""
     passed = [c.points for c in question.cases if run.outcomes.get(c.name, _NOT_REACHED).passed]
     if question.all_or_nothing and len(passed) < len(question.cases):
         return 0.0

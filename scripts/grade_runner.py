@@ -78,7 +78,7 @@ def _second(boot: dict[str, Any], requests: BinaryIO, replies: int) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
         del sys.modules[name]
     sys.path[:] = [folder for folder in sys.path if folder not in boot["forget"]]
-    landlock = grade_confine.restrict(boot["readable"], [os.getcwd()])
+    landlock = grade_confine.restrict(boot["readable"], [os.getcwd()]) if boot["confine"] else 0
     _reply(replies, f"({boot['token']!a}, {getpid()!a}, {landlock!a})")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):

@@ -2,7 +2,7 @@
 
 A step is a cell or a test. Each may use half of the time that is left; then it is interrupted, and
 what it defines is missing, but the rest goes on. A step that will not be interrupted, or that ends
-the process, is left out, and the others run again in a new process as far as time allows.
+the process, is left out, and the others run again in a new process, a few times.
 """
 
 import ast
@@ -29,6 +29,7 @@ from memlib import selfcheck
 _HERE = Path(__file__).resolve().parent
 _GRACE = 2.0  # seconds that an interrupted step has to end
 _STARTUP = 300.0  # seconds that loading the libraries may take; not the answer's fault
+_STARTS = 5  # processes for one submission
 _LEAST = 0.05  # seconds that are not worth a step
 _LONGEST_REPLY = 100_000
 _BOOT = """
@@ -52,12 +53,14 @@ class Limits:
         memory: Bytes of data of each of its processes.
         file_size: Bytes of each file that it writes.
         processes: How many processes and threads it may start (no limit for root).
+        confine: Use Landlock where there is one; off only to prove what holds without it.
     """
 
     seconds: float = 120.0
     memory: int = 6 << 30
     file_size: int = 64 << 20
     processes: int = 256
+    confine: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,13 @@ class Run:
     Args:
         outcomes: By step name; steps that were not reached are missing.
         seconds: Wall-clock time used, without loading the libraries.
-        timed_out: There was not enough time for all steps.
+        cut_short: Why steps are missing; empty if none is.
         landlock: The version of Landlock that confined it; 0 for none.
     """
 
     outcomes: dict[str, Outcome]
     seconds: float
-    timed_out: bool
+    cut_short: str
     landlock: int
 
 
@@ -140,7 +143,7 @@ def run_submission(
         stop: Set from another thread to give up.
 
     Returns:
-        The outcomes, as far as the time went.
+        The outcomes, as far as time and `_STARTS` went.
 
     Raises:
         Interrupted: `stop` was set.
@@ -149,12 +152,9 @@ def run_submission(
     limits, stop = limits or Limits(), stop or threading.Event()
     left = limits.seconds
     settled: dict[str, Outcome] = {}  # tests that were run, and whatever cost a process
-    while True:
+    for _ in range(_STARTS):
         outcomes = dict(settled)
-        began = time.monotonic()
         with _Process(preamble, limits, stop) as process:
-            if settled:  # only the first start is free
-                left -= time.monotonic() - began
             for step in (step for step in [*cells, *tests] if step.name not in settled):
                 if left <= _LEAST:
                     break
@@ -167,10 +167,12 @@ def run_submission(
                 if outcome.fatal:
                     break
             else:
-                return Run(outcomes, limits.seconds - left, False, process.landlock)
+                return Run(outcomes, limits.seconds - left, "", process.landlock)
         if left <= _LEAST:
-            used = min(limits.seconds, limits.seconds - left)
-            return Run(outcomes, used, True, process.landlock)
+            why = f"the {limits.seconds:g} s were used up"
+            return Run(outcomes, limits.seconds, why, process.landlock)
+    why = f"{_STARTS} steps ended the process"
+    return Run(outcomes, limits.seconds - left, why, process.landlock)
 
 
 class _Process:
@@ -315,6 +317,7 @@ def _boot(preamble: str, limits: Limits) -> dict[str, Any]:
         },
         "path": [entry for entry in sys.path if entry],
         "forget": forget,
+        "confine": limits.confine,
         "readable": sorted({entry for entry in readable if entry not in forget}),
         "preamble": preamble,
         "selfcheck": Path(selfcheck.__file__).read_text("utf-8"),

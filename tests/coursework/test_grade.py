@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from scripts import grade as command
 from scripts.assignments import Question, wrong_answers
 from scripts.grade import grade
-from scripts.grade_report import Graded, score, write_table
+from scripts.grade_report import Graded, earned, score, write_table
 from scripts.grade_session import Interrupted, Limits, Outcome, Run, Step, run_submission
 from scripts.submissions import NotANotebook, Submission, code_cells, collect
 from tests.coursework.conftest import Built
@@ -256,7 +256,7 @@ def test_what_was_graded_is_kept_until_it_or_the_tests_or_the_limit_change(
 
     def fake(cells: list[Step], tests: list[Step], **_: object) -> Run:
         ran.append(len(cells))
-        return Run({test.name: Outcome(True, None) for test in tests}, 0.1, False, 0)
+        return Run({test.name: Outcome(True, None) for test in tests}, 0.1, "", 0)
 
     monkeypatch.setattr(command, "run_submission", fake)
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -303,10 +303,8 @@ def test_all_or_nothing_gives_nothing_for_a_part(built: Built, tmp_path: Path) -
     first = built.assignment.questions[0]
     whole = Question(first.name, True, first.cases)
     outcomes = {case.name: Outcome(case.name != "q1 - 2", None) for case in first.cases}
-    run = Run(outcomes, 0.0, False, 0)
-    from scripts.grade_report import _earned
-
-    assert (_earned(first, run), _earned(whole, run)) == (4.0, 0.0)
+    run = Run(outcomes, 0.0, "", 0)
+    assert (earned(first, run), earned(whole, run)) == (4.0, 0.0)
 
 
 def test_no_cell_of_the_table_is_a_formula(built: Built, tmp_path: Path) -> None:
