@@ -94,7 +94,11 @@ def _reasons(assignment: Assignment, run: Run) -> list[str]:
     ]
     if run.cut_short:
         found.append(run.cut_short)
-    failed = [n for n, o in run.outcomes.items() if n.startswith("cell ") and not o.passed]
+    failed = [
+        name
+        for name, outcome in run.outcomes.items()
+        if name.startswith("cell ") and not (outcome.passed or outcome.fatal or outcome.stopped)
+    ]
     if failed:
         found.append(f"{len(failed)} cells failed" if len(failed) > 1 else f"{failed[0]} failed")
     public = [case.name for q in assignment.questions for case in q.cases if not case.hidden]

@@ -189,7 +189,7 @@ def test_a_forgery_earns_nothing(results: dict[str, dict[str, str]], name: str) 
 @pytest.mark.parametrize(
     ("name", "status", "reason"),
     [
-        ("endless-loop", "timed out", r"cell 1 was stopped after 5\.0 s; cell 1 failed"),
+        ("endless-loop", "timed out", r"cell 1 was stopped after 5\.0 s$"),
         ("stubborn-loop", "timed out", r"cell 1 was stopped after \d\.\d s, and did not react"),
         ("prints-forever", "timed out", r"cell 1 was stopped after"),
         ("ends-at-once", "crashed", r"cell 1 ended the process \(exit code 0\)"),
