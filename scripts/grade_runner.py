@@ -169,6 +169,9 @@ def _restorer() -> Any:
             function.__defaults__, function.__kwdefaults__ = defaults, keywords
         for owner, attributes in classes:
             present = vars(owner)
+            for name in set(present) - set(attributes):
+                if callable(present[name]):  # it would hide an inherited method
+                    type.__delattr__(owner, name)
             for name, value in attributes.items():
                 if present.get(name) is not value and name not in {"__dict__", "__weakref__"}:
                     type.__setattr__(owner, name, value)
