@@ -1,8 +1,8 @@
 /* Interactive figures that need no server: closed forms and precomputed series, moved by sliders.
 
    The page holds, in each figure, what to draw (a script of JSON) and a table inside <noscript>;
-   book/_ext/interactive.py writes both. Here the figure gets its sliders, its plot and a sentence
-   with the values, and the table moves to a <details>, where it follows the sliders.            */
+   book/_ext/interactive.py writes both, and the places that are filled here: with sliders, the plot
+   and a sentence with the values. The table moves to a <details>, where it follows the sliders. */
 (() => {
   "use strict";
 
@@ -161,14 +161,13 @@
     const noscript = figure.querySelector("noscript");
     const values = {};
     const readout = element("output", { class: "interactive-readout" });
-    const controls = element("div", { class: "interactive-controls" });
-    const plots = element("div", { class: "interactive-plots" });
+    const controls = figure.querySelector(".interactive-controls");
+    const plots = figure.querySelector(".interactive-plots");
 
-    const panels = spec.panels.map((panel) => {
-      const cell = element("div");
+    const panels = spec.panels.map((panel, k) => {
+      const cell = plots.children[k];
       const svg = shape(cell, "svg", { role: "img", "aria-label": panel.description });
       cell.append(legend(panel));
-      plots.append(cell);
       return svg;
     });
 
@@ -187,7 +186,7 @@
       readout.textContent = sentence(spec, values);
     }
 
-    for (const slider of spec.sliders) {
+    spec.sliders.forEach((slider, k) => {
       const id = `${spec.name}-${slider.key}`;
       const last = slider.values.length - 1;
       const attributes = { type: "range", id, min: 0, max: last, step: 1, autocomplete: "off" };
@@ -204,12 +203,10 @@
         take();
         update();
       });
-      controls.append(
-        element("div", {}, element("label", { for: id }, slider.label), input, output),
-      );
-    }
+      controls.children[k].append(element("label", { for: id }, slider.label), input, output);
+    });
 
-    script.after(controls, plots, readout, details);
+    plots.after(readout, details);
     update();
     new ResizeObserver(draw).observe(plots);
   }

@@ -16,7 +16,14 @@ from sphinx.writers.html5 import HTML5Translator
 
 GLOSSARY = "book/glossary"
 PAGES = re.compile(r"(?:book|notebooks)/part\d+/.+")
-CLOSED = (nodes.reference, nodes.literal, nodes.math, nodes.title, nodes.raw, nodes.FixedTextElement)
+CLOSED = (
+    nodes.reference,
+    nodes.literal,
+    nodes.math,
+    nodes.title,
+    nodes.raw,
+    nodes.FixedTextElement,
+)
 
 
 class Tip(nodes.inline):
@@ -58,7 +65,9 @@ def may_explain(text: nodes.Text) -> bool:
     while node is not None:
         above.append(node)
         node = node.parent
-    classes = {name for node in above if isinstance(node, nodes.Element) for name in node["classes"]}
+    classes = {
+        name for node in above if isinstance(node, nodes.Element) for name in node["classes"]
+    }
     return (
         any(isinstance(node, nodes.paragraph) for node in above)
         and not any(isinstance(node, CLOSED) for node in above)
@@ -76,8 +85,8 @@ def explain(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         # the longest term first: "CSLT" before "CSL", "memorization score" before a part of it
         names = "|".join(re.escape(name) for name in sorted(left, key=len, reverse=True))
         parts, rest = [], text.astext()
-        while names and (found := re.search(rf"\b(?:{names})(?=s?\b)(?!-)", rest, re.I)):
-            target, definition = left.pop(found[0].lower())
+        while names and (found := re.search(rf"\b({names})s?\b(?!-)", rest, re.I)):
+            target, definition = left.pop(found[1].lower())
             tip = Tip("", found[0], tip=f"{docname.split('/')[-1]}-{target}")
             tip["href"], tip["definition"] = f"{home}#{target}", definition
             parts += [nodes.Text(rest[: found.start()]), tip]

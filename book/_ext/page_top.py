@@ -78,7 +78,9 @@ def lab_item(app: Sphinx, pagename: str, chapter: str) -> str:
     if pagename != lab:
         name = f'<a href="{app.builder.get_relative_uri(pagename, lab)}">The lab</a>'
     gpu = "no GPU needed" if measured["scale"] == "cpu" else "needs a GPU"
-    return f"{name} runs in {measured['seconds']} s on {measured['cores']} cores, {gpu}"
+    seconds = measured["seconds"]
+    time = f"{seconds} s" if seconds < 90 else f"{ceil(seconds / 60)} min"
+    return f"{name} runs in {time} on {measured['cores']} cores, {gpu}"
 
 
 def add_line(

@@ -117,7 +117,9 @@ def purged(css: str, words: set[str]) -> str:
             if head.lstrip().startswith("@")
             or all(
                 name in words or name.startswith(COMPOSED)
-                for name in re.findall(r"\.(-?[a-zA-Z_][\w-]*)", re.sub(r"\([^()]*\)", "", selector))
+                for name in re.findall(
+                    r"\.(-?[a-zA-Z_][\w-]*)", re.sub(r"\([^()]*\)", "", selector)
+                )
             )
         ]
         if needed:

@@ -98,7 +98,9 @@ def add_to_page(
 ) -> None:
     """Gives a page its preview and its foot."""
     if doctree is None:
-        context["metatags"] = context.get("metatags", "") + '<meta name="robots" content="noindex"/>'
+        context["metatags"] = (
+            context.get("metatags", "") + '<meta name="robots" content="noindex"/>'
+        )
         return
     repository = app.config.html_theme_options["repository_url"]
     source = app.env.doc2path(pagename, base=False)
