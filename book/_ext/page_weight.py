@@ -30,6 +30,7 @@ BASE = """\
 .fas,.fa-solid{font:var(--fa-font-solid)}
 .fab,.fa-brands{font:var(--fa-font-brands)}
 .fas,.fa-solid,.fab,.fa-brands{display:inline-block;text-rendering:auto}
+.bd-search .fa-solid.fa-magnifying-glass{position:static}
 """
 ICON_RULE = re.compile(r'([^{}]*?):before\{content:"\\([0-9a-f]{4})"\}')
 ICON_CHARACTER = re.compile(r"[\ue000-\uf8ff]|\\[ef][0-9a-f]{3}(?![0-9a-f])")
