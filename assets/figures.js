@@ -1,8 +1,8 @@
 /* Interactive figures that need no server: closed forms and precomputed series, moved by sliders.
 
    The page holds, in each figure, what to draw (a script of JSON) and a table inside <noscript>;
-   book/_ext/interactive.py writes both. Here the figure gets its sliders, its plot and a sentence
-   with the values, and the table moves to a <details>, where it follows the sliders.            */
+   book/_ext/interactive.py writes both, and the places that are filled here: with sliders, the plot
+   and a sentence with the values. The table moves to a <details>, where it follows the sliders. */
 (() => {
   "use strict";
 
@@ -37,10 +37,19 @@
   function shape(parent, tag, attributes, text = "") {
     const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    if (text) made.setAttribute("fill", "currentcolor");
     made.textContent = text;
     parent.append(made);
     return made;
   }
+
+  // How the k-th curve of a panel is drawn: told apart by its dashes, too.
+  const stroke = (k) => ({
+    stroke: `var(--series-${k})`,
+    "stroke-width": 2.5,
+    "stroke-dasharray": ["none", "8 4", "2 3"][k],
+    fill: "none",
+  });
 
   // The place of a value on an axis that runs from pixel `start` to pixel `end`.
   function place(axis, value, start, end) {
@@ -49,20 +58,22 @@
   }
 
   function drawAxes(svg, panel, box) {
+    const grid = { class: "grid", stroke: "currentcolor", "stroke-opacity": 0.15 };
     for (const tick of panel.x.ticks) {
       const x = place(panel.x, tick, box.left, box.right);
-      shape(svg, "line", { class: "grid", x1: x, x2: x, y1: box.top, y2: box.bottom });
+      shape(svg, "line", { ...grid, x1: x, x2: x, y1: box.top, y2: box.bottom });
       const label = { class: "tick-x", x, y: box.bottom + 18, "text-anchor": "middle" };
       shape(svg, "text", label, panel.x.names[tick] ?? String(tick));
     }
     for (const tick of panel.y.ticks) {
       const y = place(panel.y, tick, box.bottom, box.top);
-      shape(svg, "line", { class: "grid", x1: box.left, x2: box.right, y1: y, y2: y });
+      shape(svg, "line", { ...grid, x1: box.left, x2: box.right, y1: y, y2: y });
       const label = { class: "tick-y", x: box.left - 6, y: y + 4, "text-anchor": "end" };
       shape(svg, "text", label, panel.y.names[tick] ?? String(tick));
     }
     shape(svg, "path", {
-      class: "axis",
+      fill: "none",
+      stroke: "currentcolor",
       d: `M${box.left} ${box.top}V${box.bottom}H${box.right}`,
     });
     shape(svg, "text", { class: "label", x: 0, y: 14 }, panel.y.label);
@@ -82,21 +93,23 @@
     drawAxes(svg, panel, box);
     if (panel.key in values) {
       const [x] = at(values[panel.key], panel.y.low);
-      shape(svg, "line", { class: "now", x1: x, x2: x, y1: box.top, y2: box.bottom });
+      const dotted = { stroke: "currentcolor", "stroke-dasharray": "2 4" };
+      shape(svg, "line", { ...dotted, x1: x, x2: x, y1: box.top, y2: box.bottom });
     }
     panel.curves.forEach((curve, k) => {
       const value = (x) => evaluate(spec, curve, { ...values, [panel.key]: x });
       const points = panel.values.map((x) => at(x, value(x)));
       const joined = points.map(([x, y], i) => (panel.steps && i ? `H${x}V${y}` : `L${x} ${y}`));
       const path = "M" + joined.join("").slice(1);
-      shape(svg, "path", { class: `curve series-${k}`, d: path });
+      shape(svg, "path", { class: "curve", ...stroke(k), d: path });
       // a dot where the slider is, or where another curve of the figure says
       const times = spec.panels.flatMap((other) => other.curves);
       const mark = times.find((other) => other.key === curve.mark);
       const x = mark ? evaluate(spec, mark, values) : values[panel.key];
       if (x >= panel.x.low && x <= panel.x.high) {
         const [cx, cy] = at(x, value(x));
-        shape(svg, "circle", { class: `series-${k}`, cx, cy, r: 5 });
+        const dot = { ...stroke(k), "stroke-dasharray": "none", fill: "var(--pst-color-background)" };
+        shape(svg, "circle", { ...dot, cx, cy, r: 5 });
       }
     });
   }
@@ -106,7 +119,7 @@
     panel.curves.forEach((curve, k) => {
       const item = element("li");
       const line = shape(item, "svg", { width: 28, height: 10, "aria-hidden": "true" });
-      shape(line, "path", { class: `curve series-${k}`, d: "M1 5H27" });
+      shape(line, "path", { ...stroke(k), d: "M1 5H27" });
       item.append(" " + curve.label);
       list.append(item);
     });
@@ -148,14 +161,13 @@
     const noscript = figure.querySelector("noscript");
     const values = {};
     const readout = element("output", { class: "interactive-readout" });
-    const controls = element("div", { class: "interactive-controls" });
-    const plots = element("div", { class: "interactive-plots" });
+    const controls = figure.querySelector(".interactive-controls");
+    const plots = figure.querySelector(".interactive-plots");
 
-    const panels = spec.panels.map((panel) => {
-      const cell = element("div");
+    const panels = spec.panels.map((panel, k) => {
+      const cell = plots.children[k];
       const svg = shape(cell, "svg", { role: "img", "aria-label": panel.description });
       cell.append(legend(panel));
-      plots.append(cell);
       return svg;
     });
 
@@ -174,7 +186,7 @@
       readout.textContent = sentence(spec, values);
     }
 
-    for (const slider of spec.sliders) {
+    spec.sliders.forEach((slider, k) => {
       const id = `${spec.name}-${slider.key}`;
       const last = slider.values.length - 1;
       const attributes = { type: "range", id, min: 0, max: last, step: 1, autocomplete: "off" };
@@ -191,12 +203,10 @@
         take();
         update();
       });
-      controls.append(
-        element("div", {}, element("label", { for: id }, slider.label), input, output),
-      );
-    }
+      controls.children[k].append(element("label", { for: id }, slider.label), input, output);
+    });
 
-    script.after(controls, plots, readout, details);
+    plots.after(readout, details);
     update();
     new ResizeObserver(draw).observe(plots);
   }

@@ -46,9 +46,12 @@ def html(name: str) -> str:
     figure = FIGURES[name]
     data = json.dumps(as_data(name), ensure_ascii=False).replace("<", "\\u003c")
     tables = "".join(table(figure, panel) for panel in figure.panels)
+    # the places that the script fills, so that the text below does not move
+    controls, plots = ("<div></div>" * len(rows) for rows in (figure.sliders, figure.panels))
     return (
         f'<script type="application/json" data-figure="{name}">{data}</script>'
-        f"<noscript>{tables}</noscript>"
+        f'<div class="interactive-controls">{controls}</div>'
+        f'<div class="interactive-plots">{plots}</div><noscript>{tables}</noscript>'
     )
 
 
