@@ -1,12 +1,12 @@
 /* Mends in the browser what the theme and its extensions leave undone (see book/_ext/site_fixes.py). */
 (() => {
   // A keyboard must reach what scrolls sideways.
-  const SCROLLING = "article :is(mjx-container[display], table, .theorem-map, .pst-scrollable-table-container)";
+  const SCROLLING =
+    "article :is(mjx-container[display], pre, table, .theorem-map, .pst-scrollable-table-container)";
   const reachable = () => {
     for (const box of document.querySelectorAll(SCROLLING)) {
       const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
       if (scrolls && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-      else if (box.tabIndex === 0) box.removeAttribute("tabindex");
     }
   };
 

@@ -100,8 +100,8 @@ class IndexClaims(SphinxTransform):
         for claim in BY_ID.values() if self.env.docname == "book/ledger" else ():
             for section in self.document.findall(nodes.section):
                 if anchor(claim.id) in section["ids"] + section["names"]:
-                    entry = ("single", claim.id, anchor(claim.id), "", None)
-                    section.insert(0, addnodes.index(entries=[entry]))
+                    entry = ("single", claim.id, anchor(claim.id), "main", None)
+                    section.insert(1, addnodes.index(entries=[entry]))  # after the title
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -130,7 +130,8 @@ def _arrow(start: Place, end: Place) -> str:
 def _box(claim: Claim, x: int, y: int) -> str:
     dashed = "" if claim.verdict in (Verdict.HOLDS, Verdict.LOOSE) else ' stroke-dasharray="6 3"'
     return (
-        f'<a href="ledger.html#{anchor(claim.id)}" class="verdict-{claim.verdict}" fill="currentColor"'
+        f'<a href="ledger.html#{anchor(claim.id)}" class="verdict-{claim.verdict}"'
+        ' fill="currentColor"'  # of the underline, which is black otherwise
         f' aria-label="{claim.id}: {claim.verdict}">'
         f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="6" stroke="currentColor"'
         f' stroke-width="1.5"{dashed} style="fill:var(--pst-color-background, Canvas)"/>'
