@@ -51,9 +51,10 @@
 
   const start = () => {
     prepareBoxes();
-    reachable();
+    // a box in a collapsed one changes its width when that is opened
+    const observer = new ResizeObserver(reachable);
+    document.querySelectorAll(SCROLLING).forEach((box) => observer.observe(box));
     window.MathJax?.startup?.promise?.then(reachable);
-    window.addEventListener("resize", reachable);
     window.addEventListener("hashchange", openTarget);
   };
   // the extension makes its buttons at DOMContentLoaded, in a listener that was there first

@@ -238,6 +238,7 @@ def axe(page: Page, rules: list[str] | None = None) -> tuple[int, list[Violation
             const folded = [...document.querySelectorAll("article details:not([open])")];
             closed.forEach(e => e.classList.remove("toggle-hidden"));
             folded.forEach(e => e.open = true);
+            for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
             const only = rules ? {runOnly: rules} : {};
             const options = {resultTypes: ["violations"], ...only};
             const {passes, violations} = await axe.run(document, options);
