@@ -70,7 +70,7 @@ def test_every_link_of_a_page_leads_somewhere(
 ) -> None:
     inside, bad = broken(SITE, name)
     record_property("seen", inside)
-    assert inside
+    assert inside or name not in TOC
     assert bad == []
 
 
