@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book serve test bench labs lint url assignments bank grade clean
+.PHONY: help book serve test report bench labs lint url assignments bank grade clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,10 @@ test: book  ## build the book, then test memlib, the claims, the labs and the si
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg \
 		--doctest-modules --durations=10 tests memlib notebooks
+
+report:  ## look at the built book in a browser: _build/site-report.md, pages × checks
+	@test -e $(SITE) || $(MAKE) book
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/site
 
 bench: $(STAMP)  ## measure the performance claims, as ratios within one run
 	$(BIN)/python -m scripts.bench

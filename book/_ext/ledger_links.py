@@ -4,7 +4,9 @@
 - ``{asprinted} orders/thm-4.3`` is a box with the statement and the assumptions as printed, the
   verdict and the link; its content, if any, follows the statement.
 
-Both read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree. An unknown id is a
+The search finds a claim by its id: each entry of the ledger is in the index, under the id.
+
+All read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree. An unknown id is a
 warning, and so fails the build.
 """
 
@@ -12,6 +14,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -84,8 +87,26 @@ class AsPrinted(SphinxDirective):
         return [box]
 
 
+class IndexClaims(SphinxTransform):
+    """Puts the ids of the claims into the index, from where the search takes them whole.
+
+    Of its text the search keeps words only: of "orders/eq-4" it would know "orders" and "eq".
+    """
+
+    default_priority = 800  # before the index is collected
+
+    def apply(self, **kwargs: object) -> None:
+        """Marks the entries, where this page is the ledger."""
+        for claim in BY_ID.values() if self.env.docname == "book/ledger" else ():
+            for section in self.document.findall(nodes.section):
+                if anchor(claim.id) in section["ids"] + section["names"]:
+                    entry = ("single", claim.id, anchor(claim.id), "main", None)
+                    section.insert(1, addnodes.index(entries=[entry]))  # after the title
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Registers the role and the directive."""
+    """Registers the role, the directive and the index of claims."""
+    app.add_transform(IndexClaims)
     app.add_role("claim", ClaimRole())
     app.add_directive("asprinted", AsPrinted)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

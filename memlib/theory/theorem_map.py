@@ -102,7 +102,7 @@ def _svg(claims: Sequence[Claim]) -> list[str]:
     height = max((y for _, y in places.values()), default=0) + HIGH + 4
     return [
         '<div class="theorem-map" style="overflow-x:auto">',
-        f'<svg viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg"'
+        f'<svg viewBox="0 0 {width} {height}" role="group" xmlns="http://www.w3.org/2000/svg"'
         ' style="width:100%;min-width:36rem;height:auto" aria-labelledby="map-title map-desc">',
         '<title id="map-title">Which claim rests on which</title>',
         f'<desc id="map-desc">A graph of {len(places)} claims. An arrow leads from a claim to one '
@@ -131,6 +131,7 @@ def _box(claim: Claim, x: int, y: int) -> str:
     dashed = "" if claim.verdict in (Verdict.HOLDS, Verdict.LOOSE) else ' stroke-dasharray="6 3"'
     return (
         f'<a href="ledger.html#{anchor(claim.id)}" class="verdict-{claim.verdict}"'
+        ' fill="currentColor"'  # of the underline, which is black otherwise
         f' aria-label="{claim.id}: {claim.verdict}">'
         f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="6" stroke="currentColor"'
         f' stroke-width="1.5"{dashed} style="fill:var(--pst-color-background, Canvas)"/>'

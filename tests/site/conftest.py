@@ -1,15 +1,20 @@
-"""The built book, served to a headless Chromium."""
+"""The built book, served to a headless Chromium, and visits to its pages."""
 
 import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+import yaml
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from ..test_repository import toc_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
@@ -22,6 +27,28 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# index.html only leads to the welcome page
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.glob("**/*.html")
+    if path.relative_to(SITE).parts[0] not in {"_static", "_modules", "_sources", "reports"}
+    and path != SITE / "index.html"
+)
+TOC = [f"{page}.html" for page in toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))]
+LABS = [name for name in TOC if name.startswith("notebooks/")]
+
+RENDERINGS: dict[str, Any] = {
+    "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    "phone": {
+        "viewport": {"width": 360, "height": 740},
+        "color_scheme": "light",
+        "has_touch": True,
+        "is_mobile": True,
+    },
+}
+# what fades in is there at once, so that no check has to wait for it
+STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
 
 def missing(reason: str) -> None:
@@ -47,6 +74,13 @@ class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Says nothing."""
 
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Lets a page that is closed early hang up."""
+        try:
+            super().copyfile(source, outputfile)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
@@ -57,3 +91,69 @@ def address() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@dataclass
+class Visit:
+    """A page that was opened, and everything that went wrong since."""
+
+    page: Page
+    address: str
+    name: str
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Notes errors and requests from now on."""
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("response", self.refuse)
+
+    def refuse(self, response: Any) -> None:
+        """Notes an answer that is an error."""
+        if response.status >= 400:
+            self.errors.append(f"{response.status} {response.url}")
+
+    def loading(self) -> tuple[int, list[str]]:
+        """How many files the page asked for; errors, and what it asked another server for."""
+        away = [url for url in self.requests if not url.startswith((self.address, "data:"))]
+        return len(self.requests), self.errors + away
+
+    def go(self, name: str) -> None:
+        """Opens a page of the book and waits until its mathematics is typeset."""
+        self.page.goto(f"{self.address}/{name}", wait_until="load")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        self.page.add_style_tag(content=STILL)
+
+
+@dataclass
+class Visitor:
+    """Opens pages, each in a rendering; the last one stays open, so that its checks share it."""
+
+    browser: Browser
+    address: str
+    contexts: dict[str, Any] = field(default_factory=dict)
+    last: tuple[str, str, Visit] | None = None
+
+    def visit(self, name: str, rendering: str) -> Visit:
+        """The page in that rendering: the one that is open, or else a new one."""
+        if self.last and self.last[:2] == (name, rendering):
+            return self.last[2]
+        if self.last:
+            self.last[2].page.close()
+        if rendering not in self.contexts:
+            self.contexts[rendering] = self.browser.new_context(**RENDERINGS[rendering])
+        visit = Visit(self.contexts[rendering].new_page(), self.address, name)
+        visit.listen()
+        self.last = (name, rendering, visit)
+        visit.go(name)
+        return visit
+
+
+@pytest.fixture(scope="session")
+def visitor(browser: Browser, address: str) -> Iterator[Visitor]:
+    visitor = Visitor(browser, address)
+    yield visitor
+    for context in visitor.contexts.values():
+        context.close()
