@@ -19,7 +19,7 @@ from memlib.runtime import rng
 Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 SAMPLES = 10  # how many samples are tested at once
-BUDGET = 450.0  # trainings on the full data set, for both recipes together
+BUDGET = 500.0  # trainings on the full data set, for both recipes together
 LUCK = 0.1  # how much an initialization moves the accuracy on samples not trained on
 PER_NETWORK, PER_RECIPE = "one per network", "one per recipe"
 _FAMILY, _POWER = 0.05, 0.9
