@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book serve test bench labs lint url clean
+.PHONY: help book serve test bench labs lint url assignments bank grade clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,10 +10,15 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 JOBS ?= 2
 LABS ?=
+ASSIGNMENT ?=
+SUBMISSIONS ?=
+OUT ?=
+LIMIT ?= 120
+FORCE ?=
 SITE := _build/html/index.html
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Once, and again when the requirements change.
 $(STAMP): requirements.txt pyproject.toml scripts/make_venv.sh
@@ -52,6 +57,16 @@ lint: $(STAMP)  ## ruff, mypy, codespell
 
 url: $(STAMP)  ## change the repository's address everywhere: make url URL=https://github.com/you/yours
 	$(BIN)/python scripts/set_repository.py $(URL)
+
+assignments: $(STAMP)  ## build the students' notebooks, the solutions and the hidden tests: dist/assignments
+	$(BIN)/python -m scripts.assignments $(ASSIGNMENT)
+
+bank: $(STAMP)  ## write the solution, the stub and typical wrong answers as submissions: make bank ASSIGNMENT=…
+	$(BIN)/python -m scripts.assignments --bank $(ASSIGNMENT)
+
+grade: $(STAMP)  ## grade a folder: make grade ASSIGNMENT=… SUBMISSIONS=dir [OUT=dir] [LIMIT=seconds] [FORCE=1]
+	@OMP_NUM_THREADS=1 $(BIN)/python -m scripts.grade --assignment="$(ASSIGNMENT)" \
+		--submissions="$(SUBMISSIONS)" --out="$(OUT)" --limit="$(LIMIT)" --jobs="$(JOBS)" --force="$(FORCE)"
 
 clean:  ## remove what make made, except .venv
 	rm -rf _build build dist *.egg-info book/ledger.md book/theorem-map.md

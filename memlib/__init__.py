@@ -36,6 +36,7 @@ _SUBMODULES = frozenset(
         "results",
         "runs",
         "runtime",
+        "selfcheck",
         "stability",
         "theory",
         "training",
