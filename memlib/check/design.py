@@ -217,7 +217,7 @@ _CURES: dict[str, Callable[[Plan], Plan]] = {
 }
 _FALSE_CURES: dict[str, Callable[[Plan], Plan]] = {
     **_CURES,
-    "The threshold is too low for the standard error that networks left out give at q = 1/2.": (
+    "The threshold is too low for the standard error of the statistic.": (
         lambda plan: replace(plan, threshold=0.99)
     ),
 }
@@ -266,7 +266,7 @@ def false_alarms(
         if family(plan) > _FAMILY:
             single = alarm_rate(plan, function, truth)
             reason = _cured(plan, _FALSE_CURES, lambda p: family(p) <= _FAMILY)
-            if single <= _FAMILY and plan.seeds == PER_NETWORK:
+            if _FAMILY / 2 < single <= _FAMILY and plan.seeds == PER_NETWORK:
                 reason = f"The threshold is that of one sample, but {samples} are tested at once."
             raise Mistake(
                 f"False alarms: with {truth} there is nothing to find, and a sample is reported "
