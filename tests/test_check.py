@@ -12,7 +12,7 @@ import torch
 
 from memlib import check
 from memlib.check import design, dynamics, estimates, evidence, exact
-from memlib.check.compare import Mistake, agree, compare, describe, outcome
+from memlib.check.comparison import Mistake, agree, compare, describe, outcome
 from memlib.theory import worlds
 
 Function = Callable[..., Any]

@@ -13,14 +13,14 @@ Example:
     >>> check.first_learned(learning_times)
     Traceback (most recent call last):
     ...
-    memlib.check.compare.Mistake: learning_times is wrong in 19 of 110 cases. The smallest:
-        correct  [[0]]
+    memlib.check.comparison.Mistake: learning_times is wrong in 26 of 110 cases. The smallest:
+        correct   [[0]]
         expected  [1]
-        first    [0]
+        first     [0]
     A sample that is never learned gets 0: argmax of all-False is 0, and never is N.
 """
 
-from memlib.check.compare import Mistake, compare
+from memlib.check.comparison import Mistake, compare
 from memlib.check.design import cost, false_alarms, power, statistic
 from memlib.check.dynamics import (
     cumulative_gradient,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memlib.check.compare import Case, Mistake, compare, describe, outcome
+from memlib.check.comparison import Case, Mistake, compare, describe, outcome
 from memlib.runtime import rng
 
 #: `(in_a, out_a, in_b, out_b)`: four accuracies on a sample; larger = b memorizes it less.

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memlib import data, models, runtime, training
-from memlib.check.compare import Case, Function, compare
+from memlib.check.comparison import Case, Function, compare
 from memlib.dynamics import DynamicsTracker, evaluation, input_gradients
 
 TrainEpoch = Callable[[nn.Module, int], object]

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from memlib import bounds, stability
-from memlib.check.compare import Case, Function, compare
+from memlib.check.comparison import Case, Function, compare
 
 _TWO = (False, True)
 
@@ -98,7 +98,7 @@ def masked_means(function: Function, cases: Iterable[Case] | None = None) -> Non
         >>> check.masked_means(lambda correct, members: correct.mean(0))
         Traceback (most recent call last):
         ...
-        memlib.check.compare.Mistake: <lambda> is wrong in 36 of 92 cases. The smallest:
+        memlib.check.comparison.Mistake: <lambda> is wrong in 108 of 120 cases. The smallest:
             correct   [[0], [1]]
             members   [[0], [1]]
             expected  [1.0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memlib import results
-from memlib.check.compare import Mistake, compare, describe
+from memlib.check.comparison import Mistake, compare, describe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def number(
         expected: The right answer.
         mistakes: What to say, and the answer that this mistake gives.
         name: What the message calls the answer.
-        tolerance: As in `memlib.check.compare.compare`.
+        tolerance: As in `memlib.check.comparison.compare`.
 
     Raises:
         Mistake: The two differ.

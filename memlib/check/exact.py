@@ -6,7 +6,7 @@ from itertools import combinations, product
 from math import comb
 from typing import Any
 
-from memlib.check.compare import Case, Function, Mistake, compare, describe
+from memlib.check.comparison import Case, Function, Mistake, compare, describe
 from memlib.theory import worlds
 
 Train = Callable[[worlds.Data, int], Callable[[Any], Any]]  # (data, coin) -> (x -> label)

@@ -71,13 +71,13 @@ def compare(
         Mistake: The two differ in at least one case, or `function` cannot be called.
 
     Example:
-        >>> from memlib.check.compare import compare
+        >>> from memlib.check.comparison import compare
         >>> cases = [{"x": x} for x in range(9)]
         >>> twice = {"It squares x.": lambda x: x * x}
         >>> compare(lambda x: x**2, lambda x: 2 * x, cases, twice, name="double")
         Traceback (most recent call last):
         ...
-        memlib.check.compare.Mistake: double is wrong in 7 of 9 cases. The smallest:
+        memlib.check.comparison.Mistake: double is wrong in 7 of 9 cases. The smallest:
             x         1
             expected  2
             returned  1
