@@ -135,7 +135,7 @@ def describe(error: BaseException, code: str = "") -> str:
         At most 2,000 characters.
     """
     try:
-        said = str(error).strip()
+        said = str.__str__(str(error)).strip()  # plain, even if it was of a subclass
     except Exception:  # a `__str__` of the answer's own
         said = "(its message cannot be shown)"
     if isinstance(error, AssertionError):
@@ -143,8 +143,13 @@ def describe(error: BaseException, code: str = "") -> str:
     elif isinstance(error, NameError):
         text = f"{said}. The cell that defines it is missing, was not run, or failed."
     else:
-        text = f"{type(error).__name__}: {said}{_place(error.__traceback__)}"
+        text = f"{type_name(error)}: {said}{_place(error.__traceback__)}"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def type_name(error: BaseException) -> str:
+    """Return the name of an exception's class, whatever the class itself says about it."""
+    return str(type.__dict__["__name__"].__get__(type(error)))
 
 
 def _line(traceback: TracebackType | None, code: str) -> str:

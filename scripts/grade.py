@@ -222,7 +222,7 @@ def main(arguments: list[str]) -> None:
     counts = Counter(row.status for row in rows)
     parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
     mean = sum(score(assignment, row.points) for row in rows) / len(rows)
-    print(f"{len(rows)} submissions: {parts}; mean score {mean:.1f}.")
+    print(f"Submissions: {len(rows)} ({parts}). Mean score: {mean:.1f}.")
     landlock = grade_confine.version()
     print(
         f"Files, TCP and signals were confined by Landlock {landlock}."

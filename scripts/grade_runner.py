@@ -65,7 +65,7 @@ def _second(boot: dict[str, Any], requests: BinaryIO, replies: int) -> None:
     set_handler(signal.SIGINT, signal.SIG_IGN)
     sys.path[:] = boot["path"]
     sys.argv = [""]
-    run_test, describe = _private(boot["selfcheck"])
+    selfcheck = _private(boot["selfcheck"])
     exec(boot["preamble"], {"__name__": "__main__"})  # before any right is given up
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -83,21 +83,20 @@ def _second(boot: dict[str, Any], requests: BinaryIO, replies: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    _serve(requests, replies, shell, boot["preamble"], run_test, describe)
+    _serve(requests, replies, shell, boot["preamble"], selfcheck)
 
 
-def _private(source: str) -> tuple[Any, Any]:
-    """Return `run_test` and `describe` of a copy of memlib.selfcheck that no import finds."""
+def _private(source: str) -> Any:
+    """Return a copy of memlib.selfcheck that no import finds."""
     module = types.ModuleType("memlib.selfcheck")
     exec(compile(source, "<selfcheck>", "exec"), vars(module))
-    return module.run_test, module.describe
+    return module
 
 
-def _serve(
-    requests: BinaryIO, replies: int, shell: Any, preamble: str, run_test: Any, describe: Any
-) -> None:
+def _serve(requests: BinaryIO, replies: int, shell: Any, preamble: str, selfcheck: Any) -> None:
     """Run what is asked for, one step at a time, until the grader closes the pipe."""
     me, restore = getpid(), _restorer()
+    run_test, describe, type_name = selfcheck.run_test, selfcheck.describe, selfcheck.type_name
     spaces: dict[str, dict[str, Any]] = {}
     while header := requests.readline():
         token, kind, question, size = header.decode().split()
@@ -116,15 +115,15 @@ def _serve(
                     exec(preamble, spaces[question])
                 message = run_test(code, spaces[question])
             set_handler(signal.SIGINT, signal.SIG_IGN)
+            passed = message is None
         except BaseException as error:  # an interrupt, or an exception that is none of Python's own
             set_handler(signal.SIGINT, signal.SIG_IGN)
-            message = type(error).__name__
+            passed, message = False, type_name(error)
         if getpid() != me:  # the answer forked, and its copy came back here
             end(0)
         # Literals, written by formatting alone: there is no function here that an answer could
         # have replaced. The verdict comes before the text, which may be an object of the answer's.
-        passed, seconds = message is None, perf_counter() - began
-        _reply(replies, f"({token!a}, {passed!a}, {seconds!a}, {message!a})")
+        _reply(replies, f"({token!a}, {passed!a}, {perf_counter() - began!a}, {message!a})")
 
 
 def _reply(replies: int, answer: str) -> None:
@@ -148,6 +147,14 @@ def _restorer() -> Any:
         if ours and isinstance(value, types.FunctionType)
     ]
 
+    classes = [
+        (value, dict(vars(value)))
+        for _, names, _ in modules
+        for value in names.values()
+        if isinstance(value, type)
+        and (str(value.__module__).startswith("memlib") or value.__qualname__ == "Tensor")
+    ]
+
     def restore() -> None:
         sys.settrace(None)
         sys.setprofile(None)
@@ -160,5 +167,13 @@ def _restorer() -> Any:
         for function, compiled, defaults, keywords in code:
             function.__code__ = compiled
             function.__defaults__, function.__kwdefaults__ = defaults, keywords
+        for owner, attributes in classes:
+            present = vars(owner)
+            for name in set(present) - set(attributes):
+                if callable(present[name]):  # it would hide an inherited method
+                    type.__delattr__(owner, name)
+            for name, value in attributes.items():
+                if present.get(name) is not value and name not in {"__dict__", "__weakref__"}:
+                    type.__setattr__(owner, name, value)
 
     return restore

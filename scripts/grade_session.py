@@ -279,7 +279,7 @@ class _Process:
             for line in lines:
                 # anything else was not written by the runner for this request
                 if line.startswith(f"('{token}', ".encode()):
-                    return tuple(ast.literal_eval(line.decode()))
+                    return _parsed(line)
             if not chunk and (ended or readable):
                 raise _Ended(self._how_it_ended())
 
@@ -294,6 +294,13 @@ class _Process:
         if code < 0 or code > 128:
             return f"ended the process (signal {number}, {signal.strsignal(number)})"
         return f"ended the process (exit code {code})"
+
+
+def _parsed(line: bytes) -> tuple[Any, ...]:
+    try:
+        return tuple(ast.literal_eval(line.decode()))
+    except Exception as error:  # an answer that replaced what writes the reply
+        raise _Ended("sent a reply that cannot be read") from error
 
 
 def _boot(preamble: str, limits: Limits) -> dict[str, Any]:

@@ -349,5 +349,5 @@ def test_the_command_builds_what_is_missing_grades_and_tells(
     assert len(calls) == 1
     said = capsys.readouterr().out
     assert re.search(r"^ann +100\.0 +graded +\d\.\d s +q1 5 q2 3 q3 2$", said, re.M)
-    assert "1 submissions: 1 graded; mean score 100.0." in said
+    assert "Submissions: 1 (1 graded). Mean score: 100.0." in said
     assert re.search(r"Landlock", said)

@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell
 
 from scripts.grade import grade
 from scripts.grade_confine import version
-from scripts.grade_session import Limits
+from scripts.grade_session import Limits, Step, run_submission
 from tests.coursework.conftest import Built
 
 #: What a sleeping child of a submission has as its argument: nothing else on the machine does.
@@ -89,6 +89,16 @@ sys.modules["numpy"] = Yes()
 sys.settrace(lambda *_: None)
 grader = Yes()
 __builtins__ = {}""",
+    "raises-without-a-name": """
+class Meta(type): __name__ = property(lambda cls: None)
+class Silent(BaseException, metaclass=Meta): pass
+class Text(str):
+    __repr__ = lambda self: "None)"
+    strip = lambda self: self
+    __bool__ = lambda self: True
+class Loud(AssertionError): __str__ = lambda self: Text()
+def rate(*_): raise Silent
+def squared_norm(*_): raise Loud""",
     "counts-on-names": "passed = True; message = None; score = 100; squared_norm = 25",
 }
 #: Looks for what it should not find; a cell that fails tells.
@@ -261,6 +271,23 @@ def test_the_search_would_find_a_test_in_the_working_folder(tmp_path: Path) -> N
         text=True,
     )
     assert "note.txt" in done.stderr
+
+
+def test_functions_and_methods_of_memlib_that_were_replaced_are_put_back() -> None:
+    cell = """
+from memlib import errors
+errors.shorten.__code__ = (lambda value: "nothing").__code__
+errors.UnknownName.__str__ = lambda self: "nothing"
+errors.NotPositive = None"""
+    test = """
+text = str(errors.UnknownName("argument", 7, "Fix it."))
+assert text == "argument: 7 is not a known name. Fix it.", text
+assert issubclass(errors.NotPositive, errors.InvalidInput)"""
+    run = run_submission(
+        [Step("cell 1", cell)], [Step("q1", test, "q1")], preamble="from memlib import errors"
+    )
+    assert run.outcomes["cell 1"].passed
+    assert run.outcomes["q1"].passed, run.outcomes["q1"].message
 
 
 @LANDLOCK
