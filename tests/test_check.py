@@ -139,7 +139,10 @@ def test_what_a_function_does_to_its_arguments_spoils_nothing() -> None:
         members[:], correct[:] = True, True
         return score
 
-    check.masked_means(greedy)
+    case = {"members": np.array([[True], [False]]), "correct": np.array([[False], [False]])}
+    check.masked_means(greedy, [case])
+    assert case["members"].tolist() == [[True], [False]]
+    assert not case["correct"].any()
 
 
 def test_a_hidden_answer_is_not_shown() -> None:
@@ -232,6 +235,11 @@ def test_the_correlation_is_paired_by_id(csl: pd.DataFrame) -> None:
     wrong = np.array([csl[seed].corr(shuffled, method="spearman") for seed in csl])
     said = message(check.rank_correlation, (wrong.mean(), wrong.std(ddof=1)), csl)
     assert "paired by position" in said
+
+
+def test_a_table_of_other_samples_is_refused(csl: pd.DataFrame) -> None:
+    assert "run the cell" in message(check.rank_correlation, (0.5, 0.1), csl.iloc[:50])
+    assert "run the cell" in message(check.cosines, (0.5, 0.1), ...)
 
 
 def test_the_cosine_of_one_shuffle_is_near_enough_and_zero_is_not(csl: pd.DataFrame) -> None:

@@ -55,6 +55,12 @@ def _table() -> pd.DataFrame:
     return results.load_table(results.stored("fmnist-mini-memorization.parquet"))[0]
 
 
+def _check_table(csl: pd.DataFrame | pd.Series) -> None:
+    index = getattr(csl, "index", ())
+    if len(index) != len(_table()) or {*index} != {*_table().index}:
+        raise Mistake(f"csl is {describe(csl)}: run the cell that makes it, and leave it as it is.")
+
+
 def most_memorized(ids: Any, count: int = 10) -> None:
     """Check which samples of `fmnist-mini` have the largest `memorization_gibbs`.
 
@@ -126,12 +132,13 @@ def rank_correlation(answer: Any, csl: pd.DataFrame) -> None:
         csl: CSL of `fmnist-mini`, index `sample` in any order, one column per seed.
 
     Raises:
-        Mistake: The mean or the spread is another one.
+        Mistake: The mean or the spread is another one, or the table is not that of the data set.
     """
 
     def both(values: np.ndarray, ddof: int = 1) -> tuple[float, float]:
         return float(values.mean()), float(values.std(ddof=ddof))
 
+    _check_table(csl)
     scores = _table()["memorization"]
     ranks = _over_seeds(csl, scores, "spearman")
     by_position = _over_seeds(csl, scores.set_axis(csl.index), "spearman")
@@ -164,8 +171,9 @@ def cosines(answer: Any, csl: pd.Series) -> None:
         csl: CSL of `fmnist-mini`, index `sample`.
 
     Raises:
-        Mistake: One of the two is another one.
+        Mistake: One of the two is another one, or the table is not that of the data set.
     """
+    _check_table(csl)
     scores = _table()
     top = scores["memorization_gibbs"].sort_values(ascending=False).index[: len(scores) // 10]
 
