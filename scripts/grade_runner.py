@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import types
+from contextlib import nullcontext
 from os import _exit as end
 from os import getpid, write
 from signal import signal as set_handler
@@ -75,6 +76,7 @@ def _second(boot: dict[str, Any], requests: BinaryIO, replies: int) -> None:
     shell: Any = InteractiveShell.instance(config=config, colors="nocolor")
     shell.showtraceback = lambda *_, **__: None  # nobody reads it, and it can take long
     shell.showsyntaxerror = lambda *_, **__: None
+    shell._tee = lambda *_, **__: nullcontext()  # IPython 9 would keep all that is printed
     for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
         del sys.modules[name]
     sys.path[:] = [folder for folder in sys.path if folder not in boot["forget"]]

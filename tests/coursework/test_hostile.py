@@ -290,6 +290,16 @@ assert issubclass(errors.NotPositive, errors.InvalidInput)"""
     assert run.outcomes["q1"].passed, run.outcomes["q1"].message
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS counts in other units")
+def test_what_is_printed_is_kept_nowhere() -> None:
+    cell = 'for _ in range(400): print("x" * 1_000_000)'
+    test = """
+import resource
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 300_000  # kB; 400 MB were printed"""
+    run = run_submission([Step("cell 1", cell)], [Step("q1", test, "q1")])
+    assert run.outcomes["q1"].passed, run.outcomes["q1"].message
+
+
 @LANDLOCK
 @pytest.mark.parametrize("name", ["searches-absolute-paths", "overwrites-results"])
 def test_with_landlock_absolute_paths_lead_nowhere_either(
