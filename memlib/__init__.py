@@ -21,6 +21,7 @@ __all__ = ["__version__", "device", "scale", "seeded"]
 _SUBMODULES = frozenset(
     {
         "bounds",
+        "check",
         "checkpoints",
         "cli",
         "data",

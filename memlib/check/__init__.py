@@ -1,0 +1,81 @@
+"""Checks for exercises: which case fails, the smallest counterexample, and the likely mistake.
+
+Each function takes a student's function or result, returns None if it is right, and raises
+`Mistake` with a message to learn from if it is not. The right answers come from the library
+itself, and a mistake is named only if it reproduces what the student's function returned in every
+case that was tried.
+
+Example:
+    >>> from memlib import check
+    >>> def learning_times(correct):
+    ...     first = correct.argmax(0)
+    ...     return first, first
+    >>> check.first_learned(learning_times)
+    Traceback (most recent call last):
+    ...
+    memlib.check.comparison.Mistake: learning_times is wrong in 26 of 110 cases. The smallest:
+        correct   [[0]]
+        expected  [1]
+        first     [0]
+    A sample that is never learned gets 0: argmax of all-False is 0, and never is N.
+"""
+
+from memlib.check.comparison import Mistake, compare
+from memlib.check.design import cost, false_alarms, power, statistic
+from memlib.check.dynamics import (
+    cumulative_gradient,
+    cumulative_loss,
+    first_learned,
+    stably_learned,
+)
+from memlib.check.estimates import (
+    best_fraction,
+    masked_means,
+    masked_means_missing,
+    networks_needed,
+    standard_errors,
+)
+from memlib.check.evidence import (
+    cosines,
+    most_memorized,
+    number,
+    rank_correlation,
+    share_of_top,
+    verdicts,
+)
+from memlib.check.exact import (
+    exact_memorization,
+    gibbs_memorization,
+    refutation,
+    subset_memorization,
+    worst_world,
+)
+
+__all__ = [
+    "Mistake",
+    "best_fraction",
+    "compare",
+    "cosines",
+    "cost",
+    "cumulative_gradient",
+    "cumulative_loss",
+    "exact_memorization",
+    "false_alarms",
+    "first_learned",
+    "gibbs_memorization",
+    "masked_means",
+    "masked_means_missing",
+    "most_memorized",
+    "networks_needed",
+    "number",
+    "power",
+    "rank_correlation",
+    "refutation",
+    "share_of_top",
+    "stably_learned",
+    "standard_errors",
+    "statistic",
+    "subset_memorization",
+    "verdicts",
+    "worst_world",
+]
