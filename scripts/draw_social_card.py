@@ -24,7 +24,7 @@ def main() -> None:
     axes.set_axis_off()
     axes.set(xlim=(0, 1200), ylim=(0, 630))
     for place, height in enumerate(BARS):
-        axes.add_patch(Rectangle((120 + 60 * place, 90), 34, height, color=BAR))
+        axes.add_patch(Rectangle((100 + 62.4 * place, 90), 34, height, color=BAR))
     axes.add_patch(Rectangle((412, 90), 34, 40, color=ACCENT))
     axes.add_patch(Circle((429, 155), 17, color=ACCENT))
     first, second = title.split(", ")
