@@ -7,7 +7,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import strategies as st
 
-from memlib.theory import book_csl, book_time, feldman, orders_time
+from memlib.theory import feldman
+from memlib.theory.book import cumulative_loss as book_csl
+from memlib.theory.book import learning_time as book_time
 from memlib.theory.evidence import (
     Derivation,
     Step,
@@ -18,6 +20,7 @@ from memlib.theory.evidence import (
     show,
     witness,
 )
+from memlib.theory.orders import learning_time as orders_time
 
 
 def test_a_wrong_step_of_a_derivation_is_named() -> None:

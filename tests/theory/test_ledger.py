@@ -10,17 +10,9 @@ from typing import Any
 import pytest
 
 from memlib.errors import UnknownName
-from memlib.theory import (
-    CLAIMS,
-    book_csl,
-    book_time,
-    feldman,
-    ledger,
-    orders,
-    orders_loss,
-    orders_time,
-    trajectories,
-)
+from memlib.theory import CLAIMS, feldman, ledger, trajectories
+from memlib.theory.book import cumulative_loss as book_csl
+from memlib.theory.book import learning_time as book_time
 from memlib.theory.claims import (
     REQUIRED,
     Check,
@@ -33,6 +25,9 @@ from memlib.theory.claims import (
     registry,
     try_claim,
 )
+from memlib.theory.orders import definitions as orders
+from memlib.theory.orders import learning_time as orders_time
+from memlib.theory.orders import loss_and_memorization as orders_loss
 from memlib.theory.theorem_map import arrows, layers, theorem_map
 
 BY_ID = {claim.id: claim for claim in CLAIMS}

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import product
 
 from memlib.theory import trajectories as runs
-from memlib.theory.book_csl import SCALE, gibbs_trials
+from memlib.theory.book.cumulative_loss import SCALE, gibbs_trials
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import decide, enumerate_all, show
 from memlib.theory.worlds import Data, Distribution, total_variation, without

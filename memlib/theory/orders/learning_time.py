@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from memlib.theory import trajectories as runs
-from memlib.theory.book_time import window_decided
+from memlib.theory.book.learning_time import window_decided
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import (
     Derivation,
