@@ -76,6 +76,8 @@ PAPERS: Mapping[str, str] = {
     "feldman": "Feldman, Does learning require memorization? (STOC 2020)",
     "fz": "Feldman and Zhang, What neural networks memorize and why (NeurIPS 2020)",
     "orders": "Memorization and the orders of loss (anonymous draft)",
+    "orders-icml": "Ravikumar et al., Towards memorization estimation: fast, formal and free "
+    "(ICML 2025, the published version of the draft)",
     "privacy": "Ravikumar et al., Unveiling privacy, memorization, and input curvature links "
     "(ICML 2024)",
     "unique": "Harutyunyan et al., Estimating informativeness of samples with smooth unique "
@@ -120,7 +122,8 @@ class Claim:
 
     Texts are Markdown with `$...$` mathematics; a text that stands in its own box may use
     `$$...$$`. `chapter` is the page that teaches the claim, as a path below `book/` without its
-    suffix. `uses` names the claims that this one rests on.
+    suffix. `uses` names the claims that this one rests on. `gist` is what holds, in one line of a
+    table.
     """
 
     id: str
@@ -138,6 +141,7 @@ class Claim:
     chapter: str
     checks: tuple[Check, ...]
     uses: tuple[str, ...] = ()
+    gist: str = ""
 
 
 @dataclass(frozen=True)
