@@ -33,6 +33,10 @@ LEAST, MOST = -1, 1
 SINGLETON: Data = ((0, "cat"), (1, "cat"), (9, "dog"))
 #: Two cats and two dogs: each dog's twin can stand in for it.
 TWINS: Data = ((0, "cat"), (1, "cat"), (8, "dog"), (9, "dog"))
+#: Two samples with label 1: their parity turns over when one is left out.
+EVEN: Data = ((0, 1), (1, 1))
+#: Inputs, and labels, of the world in which all data sets of three samples are tried.
+BITS = (0, 1)
 
 
 # The definition ----------------------------------------------------------------------------------
@@ -51,7 +55,7 @@ def _range_decided() -> Evidence:
 
 def _range_sharp() -> Evidence:
     alone = memorization(nearest_neighbor, SINGLETON, 2)
-    turned = memorization(parity, ((0, 1), (1, 1)), 0)
+    turned = memorization(parity, EVEN, 0)
     summary = (
         rf"1-nearest-neighbor on {len(SINGLETON)} points: the singleton has memorization "
         rf"${show(alone)}$. The parity learner on two samples with label 1: memorization "
@@ -81,10 +85,11 @@ def _gibbs_decided() -> Evidence:
     import z3
 
     right, wrong, factor = z3.Reals("right wrong factor")
+    inside, outside = right / (right + factor * wrong), right / (right + wrong)
     return decide(
         [right >= 0, wrong >= 0, right + wrong > 0, factor > 0, factor <= 1],
-        right / (right + factor * wrong) >= right / (right + wrong),
-        r"$A/(A+aB)\ge A/(A+B)$ for all weights and every $0<a\le1$.",
+        z3.And(outside >= 0, inside >= outside, inside <= 1),
+        r"$0\le A/(A+B)\le A/(A+aB)\le1$ for all weights and every $0<a\le1$.",
     )
 
 
@@ -103,8 +108,8 @@ def _gibbs_averaged_decided() -> Evidence:
 
 def gibbs_cases() -> Iterator[tuple[Data, int, tuple[dict[Any, Any], ...]]]:
     """Data sets of three samples on two inputs (inputs may repeat) and all hypothesis classes."""
-    samples = list(product((0, 1), (0, 1)))
-    functions = [dict(h) for h in all_functions((0, 1), (0, 1))]
+    samples = list(product(BITS, BITS))
+    functions = [dict(h) for h in all_functions(BITS, BITS)]
     classes = [c for size in range(1, 5) for c in combinations(functions, size)]
     for data in product(samples, repeat=3):
         for hypotheses in classes:
@@ -117,13 +122,13 @@ def _gibbs_exact() -> Evidence:
         lambda case: memorization(gibbs(case[2], Fraction(1, 3)), case[0], case[1]) >= 0,
         r"Memorization by a Gibbs posterior ($a=\tfrac13$) is never negative: all data sets of "
         r"three samples on two inputs, all hypothesis classes.",
+        count=960,
     )
 
 
 def _gibbs_sharp() -> Evidence:
-    hypotheses = all_functions((0, 1), (0, 1))
-    data: Data = ((0, 1), (1, 1))
-    values = [memorization(gibbs(hypotheses, Fraction(a)), data, 0) for a in (Fraction(1, 2), 2)]
+    hypotheses = all_functions(BITS, BITS)
+    values = [memorization(gibbs(hypotheses, Fraction(a)), EVEN, 0) for a in (Fraction(1, 2), 2)]
     summary = (
         rf"With $a=\tfrac12$ the first of two samples has memorization ${show(values[0])}$; with "
         rf"$a=2$ (errors rewarded) it has ${show(values[1])}$."
