@@ -223,13 +223,13 @@ def _balanced() -> Evidence:
 
 
 def _independent() -> Evidence:
-    designs = list(independent_designs(4, 3, 2))
+    designs = list(independent_designs(4, 2, 2))
     return enumerate_all(
         [(learner, data, i) for learner, data in ESTIMATED for i in range(len(data))],
         lambda c: (
             mean_estimate(c[0], c[1], c[2], designs) == subset_memorization(c[0], c[1], c[2], 2)
         ),
-        rf"The same for independent draws ($n=4$, $m=2$, 3 runs, all {len(designs)} designs), "
+        rf"The same for independent draws ($n=4$, $m=2$, 2 runs, all {len(designs)} designs), "
         r"given that the sample is in at least one run and out of at least one.",
     )
 
