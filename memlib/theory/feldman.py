@@ -147,6 +147,7 @@ $$\mathrm{mem}(\mathcal A,S,i)=\Pr_{g\leftarrow\mathcal A(S)}[g(x_i)=y_i]
 -\Pr_{g\leftarrow\mathcal A(S^{\setminus i})}[g(x_i)=y_i].$$""",
     assumptions=(),
     verdict=Verdict.HOLDS,
+    gist="Signed, in $[-1,1]$, both ends reached; never negative for a Gibbs posterior.",
     holds=r"""
 The score is defined for every learner, data set and sample. It is **signed**, lies in $[-1,1]$,
 and both ends are reached. It is never negative for a Gibbs posterior (hypotheses weighted by
@@ -309,6 +310,8 @@ It estimates the memorization of $i$ on random subsets of the data.""",
         r"sample $i$ is in at least one run and out of at least one",
     ),
     verdict=Verdict.HOLDS,
+    gist="Unbiased for memorization averaged over random subsets, which is not "
+    "leave-one-out memorization.",
     holds=r"""
 Its expectation is exactly $\mathbb E_{|I|=m,\,i\in I}[\mathrm{acc}]-\mathbb E_{|I|=m,\,i\notin
 I}[\mathrm{acc}]$. That is neither of two neighbors: not leave-one-out memorization on all of $S$

@@ -161,8 +161,8 @@ def mutation_report(
     checks, sites = sum(r.checks for r in reports), sum(r.sites for r in reports)
     unseen = sum(len(r.survivors) for r in reports)
     echo(
-        f"{len(reports)} claims, {checks} checks: changed at {sites} places, {unseen} "
-        f"change{'' if unseen == 1 else 's'} went unseen"
+        f"{checks} checks of {len(reports)} claim{'' if len(reports) == 1 else 's'}: "
+        f"{sites} places changed, {unseen} went unseen"
     )
     return 1 if unseen else 0
 

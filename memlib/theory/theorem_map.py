@@ -191,7 +191,7 @@ def _svg(claims: Sequence[Claim], paper: str) -> list[str]:
     width = COLUMNS * (WIDE + GAP_X) + GAP_X
     height = rows * (HIGH + GAP_Y) - GAP_Y + 4
     drawn = arrows(claims)
-    lanes = {used: k % 5 - 2 for k, used in enumerate(dict.fromkeys(used for used, _ in drawn))}
+    lanes = {used: k % 7 - 3 for k, used in enumerate(dict.fromkeys(used for used, _ in drawn))}
     inside = {claim.id for claim in claims}
     title, desc, head = f"map-{paper}-title", f"map-{paper}-desc", f"map-{paper}-arrow"
     return [

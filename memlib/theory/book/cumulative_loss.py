@@ -196,6 +196,8 @@ $$\mathbb E\,\mathrm{CSL}(z_i)\;=\;\sum_th_t(i)\;-\;L\sum_t\mathrm{mem}_t(i)
         r"training with and without $z_i$ is compared after equally many steps",
     ),
     verdict=Verdict.HOLDS,
+    gist=r"$\mathbb E\,\mathrm{CSL}=\sum_th_t-L\sum_t\mathrm{mem}_t$ for Gibbs loss: "
+    r"the sign of memorization is negative.",
     holds=r"""
 As stated. The first half is an identity: it holds by definition for the loss-based memorization
 $(h_t-\mathbb E\ell_t)/L$, whatever the loss; Gibbs loss is what ties it to Feldman's. If moreover

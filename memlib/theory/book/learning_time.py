@@ -210,6 +210,8 @@ if there is none.""",
         r"gradient that is $\mathcal L_z$-Lipschitz there, the same $\mathcal L_z$ for all $t$",
     ),
     verdict=Verdict.HOLDS,
+    gist=r"$T\le1+\mathrm{CSG}/\tau\le1+2\mathcal L_z\mathrm{CSL}/\tau$; neither "
+    r"constant can be smaller.",
     holds=r"""
 As stated. The first inequality needs only $\tau>0$ (memlib gives $N$ to a sample that is never
 learned, for which it holds all the more). The second is about smooth losses: a ReLU
@@ -356,6 +358,7 @@ where $\mathrm{CSG}_{<T}$ sums the first $T$ squared gradients. A sample that is
 $N$ steps has $\mathrm{CSG}_{<N}>N\tau$.""",
     assumptions=(r"$\tau>0$", r"$T_i$ exists; $T_i\ge2$ for the upper half"),
     verdict=Verdict.HOLDS,
+    gist=r"Learning time is the CSG collected until then, over $\tau$, to within one step.",
     holds=r"""
 As stated: under Eq. 4, learning time *is* the CSG collected until then, in units of $\tau$.
 """,

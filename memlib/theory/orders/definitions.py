@@ -100,6 +100,8 @@ $$\Bigl|\mathbb E_{\phi,z}[\ell(g_S^\phi,z)]-\mathbb E_{\phi,z}[\ell(g_{S^{\setm
 \Bigr|\le\beta.$$""",
     assumptions=(),
     verdict=Verdict.HOLDS,
+    gist=r"The least $\beta$ is the largest change of population risk; it does not "
+    r"bound memorization.",
     holds=r"""
 The least $\beta$ is the largest change of *population* risk when one sample is left out. For an
 $L$-bounded loss $\beta\le L$ always, so that all content is in the size of $\beta$. A small
@@ -221,6 +223,8 @@ $$\mathrm{mem}(S,\vec z_i)=\Bigl|\Pr_\phi[g_S^\phi(\vec x_i)=y_i]-
 calculation." """,
     assumptions=(PRACTICE, ANY_LEARNER),
     verdict=Verdict.FALSE,
+    gist="The practical score is signed and does come out negative; only the signed "
+    "definition matches it.",
     holds=r"""
 The definition is sound, and equals Feldman's where his is not negative. What is false is that it
 aligns with practice: the masked means are signed and do come out negative. With the absolute

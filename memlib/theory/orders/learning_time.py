@@ -108,6 +108,8 @@ $$\mathrm{CSL}(\vec z_i)=\sum_{t=0}^{T_{max}}\ell(\vec w_t,\vec z_i),\qquad
 where $T_{max}$ is the number of SGD iterations.""",
     assumptions=(),
     verdict=Verdict.HOLDS,
+    gist="Well defined; CSG scales with the inverse square of the unit of the input, "
+    "CSL not at all.",
     holds=r"""
 Both are well defined: sums of $N=T_{max}+1$ terms, one per weight $w_0,\dots,w_{T_{max}}$. CSL
 does not depend on the units of the input; CSG scales with their inverse square, so CSG and $\tau$
@@ -185,6 +187,8 @@ a sample is considered learned if its average gradient falls below the threshold
 its learning time.""",
     assumptions=(),
     verdict=Verdict.GAP,
+    gist="The condition fixes $T$ only once the minimum is written out, and can be "
+    "met before the first step.",
     holds=r"""
 The condition alone does not determine $T$. With the minimum written out,
 $T_i=\min\{T\ge1:\dots\}$, it does; memlib's `learning_time_gradient` and all results here use
@@ -296,6 +300,7 @@ correctly learned", so that correct predictions $[0,0,0,1,1,0,\dots]$ give 3. Se
 the experiments as confirming what the theorems predict of learning time.""",
     assumptions=(),
     verdict=Verdict.GAP,
+    gist="The two can order samples in opposite ways; CSL bounds both.",
     holds=r"""
 The two can order samples in opposite ways. What CSL does bound is both: learning time by Eq. (4)
 through R1, and the first correct prediction by $T_{\mathrm{first}}\le\mathrm{CSL}/c$, where $c$ is
@@ -390,6 +395,7 @@ Theorem 4.3 "establishes a linear relationship between learning time and the pro
 and the experiments "empirically confirm these linear relationships".""",
     assumptions=(),
     verdict=Verdict.GAP,
+    gist="Linear by definition in CSG until $T$; CSG of the whole run gives a bound on one side.",
     holds=r"""
 Two different things are true. With CSG counted *until the sample is learned*,
 $T=\mathrm{CSG}_{<T}/\tau$ to within one step: that is the definition (R4). With CSG over the whole

@@ -240,6 +240,8 @@ $$\frac1L\Bigl[\mathbb E_\phi[\ell(h^\phi_S,z_i)]
 On trial is this identity, on the loss of the sample itself and up to its sign.""",
     assumptions=(BOUNDED, SMOOTH, UNBIASED, MOMENT),
     verdict=Verdict.FALSE,
+    gist="Equality for Gibbs loss, and for no other bounded function of $p_y$; else "
+    "both are at most TV.",
     holds=r"""
 Equality holds for Gibbs loss, $\ell=L(1-p_y)$ with predictions drawn from $p$ (and for $L$ times
 the 0/1 loss): $\mathbb E\ell(g_{S^{\setminus i}},z_i)-\mathbb E\ell(g_S,z_i)=L\,\mathrm{mem}$.
