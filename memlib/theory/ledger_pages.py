@@ -144,7 +144,7 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
     lines += [f"::::{{admonition}} {title}", ":class: as-printed", "", claim.printed.strip()]
     if claim.assumptions:
         lines += ["", "Assumptions: " + "; ".join(claim.assumptions) + "."]
-    lines += ["::::", "", "**What holds.** " + claim.holds.strip(), ""]
+    lines += ["::::", "", labeled("What holds", claim.holds), ""]
     lines += ["**Evidence.**", ""]
     lines += [evidence_line(outcome) for outcome in result.outcomes] + [""]
     lines += _dropdown("Proof", [claim.proof.strip()])
@@ -155,7 +155,7 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
         ("Prior art", claim.prior_art),
     ):
         if text:
-            lines += [f"**{label}.** {text.strip()}", ""]
+            lines += [labeled(label, text), ""]
     lines += _links(claim, results, root)
     return lines + _dropdown("Cite this", ["```bibtex", bibtex(claim), "```"])
 
@@ -164,6 +164,12 @@ def _dropdown(title: str, content: Sequence[str]) -> list[str]:
     if not any(content):
         return []
     return [f"::::{{admonition}} {title}", ":class: dropdown", "", *content, "::::", ""]
+
+
+def labeled(label: str, text: str) -> str:
+    """A text behind its label in bold; a formula that stands alone begins a line of its own."""
+    text = text.strip()
+    return f"**{label}.**" + ("\n\n" if text.startswith("$$") else " ") + text
 
 
 def evidence_line(outcome: Outcome) -> str:
@@ -255,7 +261,7 @@ def notebook_entry(result: Result) -> str:
     lines[-1] += f"**{badge(claim.verdict)}**{state}"
     lines += ["", *(f"- {reason}" for reason in result.missing), ""]
     lines += [f"> {line}".rstrip() for line in quoted.split("\n")]
-    lines += ["", "**What holds.** " + claim.holds.strip(), "", "**Evidence.**", ""]
+    lines += ["", labeled("What holds", claim.holds), "", "**Evidence.**", ""]
     lines += [evidence_line(outcome) for outcome in result.outcomes] + [""]
     for outcome in result.outcomes:
         if "latex" in outcome.evidence.data:
@@ -268,5 +274,5 @@ def notebook_entry(result: Result) -> str:
         ("Prior art", claim.prior_art),
     ):
         if text:
-            lines += [f"**{label}.** {text.strip()}", ""]
+            lines += [labeled(label, text), ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -26,7 +26,7 @@ from memlib.theory.claims import (
     try_claim,
 )
 from memlib.theory.evidence import EFFORT
-from memlib.theory.ledger_pages import bibtex, first_sentence, ledger_pages
+from memlib.theory.ledger_pages import bibtex, first_sentence, labeled, ledger_pages
 from memlib.theory.orders import definitions as orders
 from memlib.theory.theorem_map import FRAMES, arrows, clusters, layers, theorem_map
 
@@ -279,6 +279,11 @@ def test_display_mathematics_stands_on_lines_of_its_own(pages: Mapping[str, str]
         if count % 2:
             opened = not opened
     assert not opened
+
+
+def test_a_text_that_begins_with_a_formula_leaves_the_line_to_its_label() -> None:
+    assert labeled("Effect", "None.\n") == "**Effect.** None."
+    assert labeled("What holds", "\n$$x$$\nso.") == "**What holds.**\n\n$$x$$\nso."
 
 
 def test_a_claim_links_to_its_chapter_only_where_the_page_is_there(
