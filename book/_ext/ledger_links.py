@@ -3,13 +3,18 @@
 - ``{claim}`orders/thm-4.3` `` links to the claim's entry and shows its verdict.
 - ``{asprinted} orders/thm-4.3`` is a box with the statement and the assumptions as printed, the
   verdict and the link; its content, if any, follows the statement.
+- ``{errata}`` lists the book's own errors, from `errata.yml` beside the page.
 
 The search finds a claim by its id: each entry of the ledger is in the index, under the id.
 
-All read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree. An unknown id is a
-warning, and so fails the build.
+The first two and the search read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree.
+An unknown id is a warning, and so fails the build.
 """
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx import addnodes
@@ -87,6 +92,41 @@ class AsPrinted(SphinxDirective):
         return [box]
 
 
+FIELDS = ("date", "where", "was", "is", "found")
+
+
+def errata_lines(entries: Sequence[Mapping[str, object]]) -> list[str]:
+    """Returns the book's own errors as a table in Markdown, newest first as in the file.
+
+    Raises:
+        ValueError: An entry does not have exactly the fields `FIELDS`.
+    """
+    if not entries:
+        return ["No error of ours in a published version is known so far."]
+    rows = ["| Date | Where | The book said | Right is | Found by |", "| :-- " * 5 + "|"]
+    for entry in entries:
+        if set(entry) != set(FIELDS):
+            raise ValueError(f"an entry of errata.yml needs {', '.join(FIELDS)}: {dict(entry)}")
+        cells = [str(entry[name]) for name in FIELDS]
+        if cells[1] in BY_ID:
+            cells[1] = f"{{claim}}`{cells[1]}`"
+        rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return rows
+
+
+class Errata(SphinxDirective):
+    """The directive ``{errata}``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the table."""
+        path = Path(self.env.doc2path(self.env.docname)).with_name("errata.yml")
+        self.env.note_dependency(str(path))
+        lines = errata_lines(yaml.safe_load(path.read_text(encoding="utf-8")))
+        box = nodes.container()
+        self.state.nested_parse(StringList(lines, str(path)), self.content_offset, box)
+        return [box]
+
+
 class IndexClaims(SphinxTransform):
     """Puts the ids of the claims into the index, from where the search takes them whole.
 
@@ -96,8 +136,10 @@ class IndexClaims(SphinxTransform):
     default_priority = 800  # before the index is collected
 
     def apply(self, **kwargs: object) -> None:
-        """Marks the entries, where this page is the ledger."""
-        for claim in BY_ID.values() if self.env.docname == "book/ledger" else ():
+        """Marks the entries, where this page is one of the ledger's."""
+        if not self.env.docname.startswith("book/ledger/"):
+            return
+        for claim in BY_ID.values():
             for section in self.document.findall(nodes.section):
                 if anchor(claim.id) in section["ids"] + section["names"]:
                     entry = ("single", claim.id, anchor(claim.id), "main", None)
@@ -105,8 +147,9 @@ class IndexClaims(SphinxTransform):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Registers the role, the directive and the index of claims."""
+    """Registers the role, the directives and the index of claims."""
     app.add_transform(IndexClaims)
     app.add_role("claim", ClaimRole())
     app.add_directive("asprinted", AsPrinted)
+    app.add_directive("errata", Errata)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -24,7 +24,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-GENERATED = {"book/ledger", "book/theorem-map"}
+GENERATED = ("book/ledger", "book/theorem-map")  # how their names begin
 BODY = [
     (re.compile(r'(<section[^>]*?) id="(?:proof|exercise|solution)-content"'), r"\1"),
     (re.compile(r'(<p class="admonition-title") id="[^"]*"'), r"\1"),
@@ -74,7 +74,7 @@ def mend_body(
     """Mends the text of a page, and takes the edit button off a generated one."""
     for pattern, replacement in BODY if "body" in context else []:
         context["body"] = pattern.sub(replacement, context["body"])
-    if pagename in GENERATED:
+    if pagename.startswith(GENERATED):
         for group in context.get("header_buttons", []):
             if "buttons" in group:
                 kept = [b for b in group["buttons"] if b["label"] != "source-edit-button"]

@@ -76,6 +76,8 @@ PAPERS: Mapping[str, str] = {
     "feldman": "Feldman, Does learning require memorization? (STOC 2020)",
     "fz": "Feldman and Zhang, What neural networks memorize and why (NeurIPS 2020)",
     "orders": "Memorization and the orders of loss (anonymous draft)",
+    "orders-icml": "Ravikumar et al., Towards memorization estimation: fast, formal and free "
+    "(ICML 2025, the published version of the draft)",
     "privacy": "Ravikumar et al., Unveiling privacy, memorization, and input curvature links "
     "(ICML 2024)",
     "unique": "Harutyunyan et al., Estimating informativeness of samples with smooth unique "
@@ -120,7 +122,8 @@ class Claim:
 
     Texts are Markdown with `$...$` mathematics; a text that stands in its own box may use
     `$$...$$`. `chapter` is the page that teaches the claim, as a path below `book/` without its
-    suffix. `uses` names the claims that this one rests on.
+    suffix. `uses` names the claims that this one rests on. `gist` is what holds, in one line of a
+    table.
     """
 
     id: str
@@ -138,6 +141,17 @@ class Claim:
     chapter: str
     checks: tuple[Check, ...]
     uses: tuple[str, ...] = ()
+    gist: str = ""
+
+    def show(self) -> "Result":
+        """Run the checks. A notebook shows what comes back as the claim's entry in the ledger.
+
+        Example:
+            >>> from memlib.theory import get
+            >>> get("book/r4").show().earned
+            True
+        """
+        return try_claim(self)
 
 
 @dataclass(frozen=True)
@@ -150,9 +164,12 @@ class Outcome:
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """A claim that was tried. `missing` says why its verdict is not earned; empty if it is."""
+    """A claim that was tried. `missing` says why its verdict is not earned; empty if it is.
+
+    It shows itself as the claim's entry in the ledger: with formulas in a notebook, else as text.
+    """
 
     claim: Claim
     outcomes: tuple[Outcome, ...]
@@ -162,6 +179,16 @@ class Result:
     def earned(self) -> bool:
         """Whether every check passed and the verdict has all the evidence that it needs."""
         return not self.missing
+
+    def __repr__(self) -> str:
+        from memlib.theory.ledger import render_text
+
+        return render_text([self])
+
+    def _repr_markdown_(self) -> str:
+        from memlib.theory.ledger_pages import notebook_entry
+
+        return notebook_entry(self)
 
 
 def registry(*groups: Iterable[Claim]) -> tuple[Claim, ...]:

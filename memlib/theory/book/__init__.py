@@ -1,0 +1,5 @@
+"""The book's own results: what holds in place of a printed statement, with proof."""
+
+from memlib.theory.book import cumulative_loss, learning_time
+
+CLAIMS = (*learning_time.CLAIMS, *cumulative_loss.CLAIMS)
