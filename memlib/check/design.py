@@ -130,7 +130,8 @@ def cost(given: Any, budget: float = BUDGET) -> None:
 
 
 def _difference(in_a: Any, out_a: Any, in_b: Any, out_b: Any) -> Any:
-    return (in_a - out_a) - (in_b - out_b)
+    memorized_a, memorized_b = in_a - out_a, in_b - out_b
+    return memorized_a - memorized_b
 
 
 _STATISTICS: dict[str, Callable[..., Any]] = {

@@ -233,8 +233,8 @@ def _box(claim: Claim, x: int, y: int, elsewhere: int) -> str:
     more = f" + {elsewhere}" if elsewhere else ""
     return (
         f'<a href="{page_of(claim)}" class="verdict-{claim.verdict}"'
-        ' fill="currentColor"'  # of the underline, which is black otherwise
-        f' aria-label="{claim.id}: {claim.verdict}">'
+        f' aria-label="{claim.id}: {claim.verdict}"'
+        ' fill="currentColor">'  # of the underline, which is black otherwise
         f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="6" stroke="currentColor"'
         f' stroke-width="{width}" stroke-dasharray="{dashes or "none"}"/>'
         f'<text x="{x + 10}" y="{y + 19}" font-size="13" fill="currentColor">{shown}</text>'

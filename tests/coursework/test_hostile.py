@@ -251,7 +251,7 @@ def test_nothing_is_found_from_the_working_folder_even_without_landlock(
         notebook.cells.insert(0, new_code_cell(source))
         nbformat.write(notebook, tmp_path / "in" / f"{name}.ipynb")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    limits = replace(LIMITS, confine=False)
+    limits = replace(LIMITS, confine=False, seconds=60)
     grade(built.assignment, tmp_path / "in", tmp_path / "out", limits=limits, jobs=2)
     rows = read_results(tmp_path / "out")
     for name in ("searches", "searches-too"):
