@@ -100,7 +100,7 @@ densities under the first is the sum printed.
 # Proposition 5.1 ---------------------------------------------------------------------------------
 
 #: Three samples with gradients in independent directions, four weights (nk < d).
-WIDE = Network(((2, 0, 0, 1), (0, 1, 0, 1), (1, 0, 1, 0)), (1, 2, -1), Fraction(1))
+WIDE = Network(((2, 0, 0, 1), (0, 1, 0, 2), (1, 0, 1, 0)), (1, 2, -1), Fraction(1))
 
 
 def steady(network: Network) -> Any:
