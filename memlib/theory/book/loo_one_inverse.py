@@ -202,7 +202,7 @@ Classical: PRESS (Allen, 1974), leave-one-out in kernel ridge regression and Gau
     chapter="part4/leave-one-out",
     gist=r"At $t=\infty$ and $K\succ0$: $e_{-i}=(K^{-1})_{ii}^{-1}\alpha_i$, and all shifts from "
     r"the same inverse.",
-    uses=(),
+    uses=("unique/eq-30", "unique/eq-53"),
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "The block inverse.", lambda: derived(bordered())),
         Check(Kind.EXACT, Role.SUPPORTS, "Against training without, k = 1 and 2.", _same),

@@ -1,6 +1,7 @@
 """The claims of `unique` (smooth unique information); a claim's module is named after it."""
 
 from memlib.theory.unique import (
+    costs,
     def_3_1,
     def_4_1,
     eq_1,
@@ -16,6 +17,8 @@ from memlib.theory.unique import (
     section_c,
     section_d,
     section_d_sentences,
+    section_e,
+    section_f,
 )
 
 CLAIMS = (
@@ -34,4 +37,7 @@ CLAIMS = (
     *section_c.CLAIMS,
     *section_d.CLAIMS,
     *section_d_sentences.CLAIMS,
+    *section_e.CLAIMS,
+    *section_f.CLAIMS,
+    *costs.CLAIMS,
 )

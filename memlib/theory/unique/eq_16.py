@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, derived, show
-from memlib.theory.linearized import Network, hessian, minimum, rational, rows, without
+from memlib.theory.linearized import Network, fraction, hessian, minimum, rational, rows, without
 
 CHAPTER = "part4/information-in-predictions"
 #: Trained on two samples; two validation inputs, with the same regularization.
@@ -33,25 +33,21 @@ def quadratic() -> Derivation:
     )
 
 
-def sides(i: int) -> tuple[list[Fraction], Fraction, Fraction]:
-    """Changes of the predictions without sample i; Eq. (17) with a sum Hessian and with a mean."""
+def sides(i: int, over: int) -> tuple[list[Fraction], Fraction]:
+    """Changes of the predictions without sample i, and Eq. (17) with the Hessian over a number."""
     import sympy
-
-    from memlib.theory.linearized import fraction
 
     shift = minimum(TRAINED) - minimum(without(TRAINED, i))
     changes = [fraction(c) for c in rows(VALIDATION) * shift]
-    decay = rational(VALIDATION.decay) * sympy.eye(shift.rows)
-    count = VALIDATION.samples
-    total = hessian(VALIDATION) - decay
-    form = fraction((shift.T * total * shift)[0])
-    return changes, form / (2 * count), form / count / (2 * count)
+    plain = hessian(VALIDATION) - rational(VALIDATION.decay) * sympy.eye(shift.rows)
+    form = fraction((shift.T * plain * shift)[0]) / over
+    return changes, form / (2 * VALIDATION.samples)
 
 
 def _separated() -> Evidence:
     printed, squared, forms = [], [], []
     for i in range(TRAINED.samples):
-        changes, form, _ = sides(i)
+        changes, form = sides(i, 1)
         printed.append(Fraction(sum(abs(c) for c in changes), 2 * len(changes)))
         squared.append(Fraction(sum(c**2 for c in changes), 2 * len(changes)))
         forms.append(form)
@@ -96,7 +92,8 @@ None: Table 1 squares. Without the square, scores would rank samples differently
 
 
 def _mean_hessian() -> Evidence:
-    changes, form, other = sides(1)
+    changes, form = sides(1, 1)
+    _, other = sides(1, len(changes))
     squared = Fraction(sum(c**2 for c in changes), 2 * len(changes))
     summary = (
         rf"With $H_{{val}}$ the Hessian of the *sum* of validation losses (plus $\lambda I$), "
