@@ -94,6 +94,9 @@ def derived(derivation: Derivation) -> Evidence:
     return Evidence(not failures, summary, {"latex": derivation.latex()})
 
 
+#: Seconds that z3 may take for one question; after that its answer is `unknown`.
+SOLVER_SECONDS: ContextVar[float] = ContextVar("SOLVER_SECONDS", default=60.0)
+
 _CAN = {"sat": "can be met", "unsat": "cannot be met", "unknown": "may or may not be met"}
 
 
@@ -112,7 +115,7 @@ def decide(hypotheses: Sequence[Any], conclusion: Any, statement: str) -> Eviden
     """
     import z3
 
-    solver = z3.Solver()
+    solver = _solver()
     solver.add(*hypotheses)
     possible = solver.check()
     solver.add(z3.Not(conclusion))
@@ -122,7 +125,8 @@ def decide(hypotheses: Sequence[Any], conclusion: Any, statement: str) -> Eviden
     summary += f"{_CAN[str(answer)]}."
     if answer == z3.sat:
         summary += f" Counterexample: `{_assignment(solver.model())}`."
-    return Evidence(passed, summary, {"smt2": solver.to_smt2(), "answer": str(answer)})
+    data = {"smt2": solver.to_smt2(), "answer": str(answer), "hypotheses": str(possible)}
+    return Evidence(passed, summary, data)
 
 
 def witness(formulas: Sequence[Any], statement: str) -> Evidence:
@@ -137,13 +141,21 @@ def witness(formulas: Sequence[Any], statement: str) -> Evidence:
     """
     import z3
 
-    solver = z3.Solver()
+    solver = _solver()
     solver.add(*formulas)
     answer = solver.check()
     found = _assignment(solver.model()) if answer == z3.sat else ""
     summary = f"{statement} z3: this {_CAN[str(answer)]}" + (f", by `{found}`." if found else ".")
     data = {"smt2": solver.to_smt2(), "answer": str(answer), "instance": found}
     return Evidence(answer == z3.sat, summary, data)
+
+
+def _solver() -> Any:
+    import z3
+
+    solver = z3.Solver()
+    solver.set("timeout", int(1000 * SOLVER_SECONDS.get()))
+    return solver
 
 
 def _assignment(model: Any) -> str:
