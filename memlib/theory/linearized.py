@@ -79,11 +79,19 @@ def minimum(network: Network) -> Any:
     """Where training ends, `(d, 1)`: of all minima the nearest to the start.
 
     Solved through the kernel if that is invertible, else through the Hessian.
+
+    Raises:
+        ValueError: Neither is invertible.
     """
-    j, k = rows(network), kernel(network)
+    j, k, h = rows(network), kernel(network), hessian(network)
     if k.det() != 0:
         return j.T * k.LUsolve(targets(network))
-    return hessian(network).LUsolve(j.T * targets(network))
+    if h.det() == 0:
+        raise ValueError(
+            f"with decay={network.decay} neither the kernel nor the Hessian of jacobian="
+            f"{network.jacobian} is invertible: give a positive decay"
+        )
+    return h.LUsolve(j.T * targets(network))
 
 
 def without(network: Network, i: int) -> Network:

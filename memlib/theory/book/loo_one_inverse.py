@@ -126,7 +126,7 @@ def _sharp() -> Evidence:
     return Evidence(bool(singular and ends == (1, 0) and right and expected), summary)
 
 
-def operations(n: int, k: int) -> tuple[int, int]:
+def operations(n: Any, k: Any) -> tuple[Any, Any]:
     """Multiplications for all n held-out residuals: `(one inverse, n inverses)`.
 
     An inverse of size N is counted as N^3.

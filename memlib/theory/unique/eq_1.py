@@ -201,7 +201,7 @@ DETERMINISTIC = "the training algorithm is deterministic"
 STORE = {(): 0, (0,): 0, (1,): 1}
 
 
-def informations(learner: dict[Any, int], z: int) -> tuple[Log, Log | None]:
+def both_sides(learner: dict[Any, int], z: int) -> tuple[Log, Log | None]:
     """Eq. (1) and the bound of Eq. (3), None if infinite, of a sample z on its own."""
     laws = {bit: point(learner[(bit,)]) for bit in BITS}
     left_out = point(learner[()])
@@ -210,7 +210,7 @@ def informations(learner: dict[Any, int], z: int) -> tuple[Log, Log | None]:
 
 
 def _degenerate_refuted() -> Evidence:
-    first, second = (informations(STORE, z) for z in BITS)
+    first, second = (both_sides(STORE, z) for z in BITS)
     summary = (
         r"One fair bit, stored in the weights (0 without it). Eq. (1) is "
         rf"${float(first[0]):.4f}$ for both values, finite; Eq. (3) is "
@@ -236,7 +236,7 @@ def _learners() -> Iterator[tuple[dict[Any, int], int]]:
 def _degenerate_repaired() -> Evidence:
     def holds(case: tuple[dict[Any, int], int]) -> bool:
         learner, z = case
-        information, bound = informations(learner, z)
+        information, bound = both_sides(learner, z)
         same = [bit for bit in BITS if learner[(bit,)] == learner[(z,)]]
         surprise = Log(Fraction(len(BITS), len(same)))
         zero = bound == Log(Fraction(1)) if learner[()] == learner[(z,)] else bound is None

@@ -109,6 +109,8 @@ $$w_t=\nabla_wf_0(X)\Theta_0^{-1}\bigl(I-e^{-\eta\Theta_0t}\bigr)(f_0(X)-Y).$$""
     assumptions=(),
     verdict=Verdict.MISPRINT,
     holds=r"""
+With $w_0$ and the other sign,
+
 $$w_t=w_0+\nabla_wf_0(X)\Theta_0^{-1}\bigl(I-e^{-\eta\Theta_0t}\bigr)(Y-f_0(X))$$
 
 for an invertible $\Theta_0$. So Eq. (50) and (11) have it.
@@ -116,7 +118,10 @@ for an invertible $\Theta_0$. So Eq. (50) and (11) have it.
     proof=r"""
 Differentiate: $\dot w=\eta\nabla f_0(X)e^{-\eta\Theta_0t}(Y-f_0)=-\eta\nabla f_0(X)(f_t-Y)$.
 """,
-    rebuttal="",
+    rebuttal=r"""
+*Only differences of weights are used, and Eq. (11) and (50) are right.* Both true. Whoever plots
+$w_t$ from the printed formula sees training run backward.
+""",
     effect=r"""
 None: $w_0$ and the sign drop out of $\|w-w_{-i}\|$.
 """,

@@ -53,8 +53,9 @@ def root() -> Derivation:
 
 def _two_variances() -> Evidence:
     by_14 = STEP * NOISE / BATCH / (2 * CURVATURE)
-    squares = [STEP**2 / BATCH * NOISE ** (2 * power) for power in (1, HALF)]
-    as_printed, with_root = (square / (2 * STEP * CURVATURE) for square in squares)
+    as_printed, with_root = (
+        STEP**2 / BATCH * square / (2 * STEP * CURVATURE) for square in (NOISE**2, NOISE)
+    )
     summary = (
         rf"One weight, $H=2$, $\Lambda=9$, $\eta=\tfrac14$, $b=3$: Eq. (14) gives the variance "
         rf"{show(by_14)}; (12) as printed gives {show(as_printed)}, with $\Lambda^{{1/2}}$ "
@@ -64,8 +65,6 @@ def _two_variances() -> Evidence:
         with_root == by_14 == Fraction(3, 16) and as_printed == Fraction(27, 16), summary
     )
 
-
-HALF = Fraction(1, 2)
 
 EQ_12 = Claim(
     id="unique/eq-12",
@@ -86,7 +85,10 @@ D are those of the corrected equation.
 $dw=\dots+\eta b^{-1/2}B\,dn$ spreads with covariance $\frac{\eta^2}bBB^T$ per unit of time; this is
 $\frac{\eta^2}b\Lambda$ for $B=\Lambda^{1/2}$, and $\frac{\eta^2}b\Lambda^2$ as printed.
 """,
-    rebuttal="",
+    rebuttal=r"""
+*A slip of notation; the papers cited for the equation have the root.* So it is, and the rest of the
+paper is consistent with the root. Code is written from formulas, so it is listed.
+""",
     effect="None: nothing is computed from the printed form.",
     prior_art="Li et al. (2017) and Mandt et al. (2017), which the paper cites, have the root.",
     chapter="part4/sgd-steady-state",

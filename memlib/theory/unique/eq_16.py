@@ -76,7 +76,10 @@ estimate of Eq. (8) if the validation samples are independent of the training se
     proof=r"""
 $\sum_j\|J_j\Delta\|^2=\Delta^T\bigl(\sum_jJ_j^TJ_j\bigr)\Delta$.
 """,
-    rebuttal="",
+    rebuttal=r"""
+*An exponent was dropped; the next line and Table 1 have it.* Yes. It is listed because (16) is the
+formula from which one would write code.
+""",
     effect=r"""
 None: Table 1 squares. Without the square, scores would rank samples differently.
 """,

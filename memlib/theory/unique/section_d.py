@@ -11,28 +11,30 @@ CHAPTER = "part4/sgd-steady-state"
 PLANE = (0, 1)
 
 
-class Gaussian:
-    """exp(-u^T P u / 2) at u = w - w*, and derivatives of what it multiplies, over itself."""
+def position(size: int) -> Any:
+    """U = w - w*, a column of symbols."""
+    import sympy
 
-    def __init__(self, precision: Any) -> None:
-        import sympy
+    return sympy.Matrix(sympy.symbols(f"u_1:{size + 1}", real=True))
 
-        self.u = sympy.Matrix(sympy.symbols(f"u_1:{precision.rows + 1}", real=True))
-        self.log = -(self.u.T * precision * self.u)[0] / 2
 
-    def slope(self, factor: Any, i: int) -> Any:
-        """The derivative of factor * density along coordinate i, divided by the density."""
-        return factor.diff(self.u[i]) + factor * self.log.diff(self.u[i])
+def slope(factor: Any, i: int, precision: Any) -> Any:
+    """The derivative of factor * exp(-u^T P u / 2) along coordinate i, over the exponential."""
+    u = position(precision.rows)
+    exponent = -(u.T * precision * u)[0] / 2
+    return factor.diff(u[i]) + factor * exponent.diff(u[i])
 
-    def drift(self, h: Any, upto: tuple[int, ...]) -> Any:
-        """First sum of Eq. (23), over eta: the gradient of the loss is H u."""
-        gradient = h * self.u
-        return sum(self.slope(gradient[i], i) for i in upto).expand()
 
-    def spread(self, cov: Any, upto: tuple[int, ...]) -> Any:
-        """Second sum of Eq. (23), over eta^2 / (2 b)."""
-        terms = [self.slope(self.slope(cov[i, j], j), i) for i in upto for j in upto]
-        return sum(terms).expand()
+def drift(h: Any, precision: Any, upto: tuple[int, ...] = PLANE) -> Any:
+    """First sum of Eq. (23), over eta and the density: the gradient of the loss is H u."""
+    gradient = h * position(h.rows)
+    return sum(slope(gradient[i], i, precision) for i in upto).expand()
+
+
+def spread(cov: Any, precision: Any, upto: tuple[int, ...] = PLANE) -> Any:
+    """Second sum of Eq. (23), over eta^2 / (2 b) and the density."""
+    pairs = ((i, j) for i in upto for j in upto)
+    return sum(slope(slope(cov[i, j], j, precision), i, precision) for i, j in pairs).expand()
 
 
 def symmetric(names: str) -> Any:
@@ -45,10 +47,7 @@ def symmetric(names: str) -> Any:
 
 def residual(h: Any, precision: Any, cov: Any, upto: tuple[int, ...] = PLANE) -> Any:
     """The right side of Eq. (23) over the density and eta, for eta = b."""
-    import sympy
-
-    density = Gaussian(precision)
-    return sympy.expand(density.drift(h, upto) + density.spread(cov, upto) / 2)
+    return (drift(h, precision, upto) + spread(cov, precision, upto) / 2).expand()
 
 
 # Eq. 23 ------------------------------------------------------------------------------------------
@@ -108,7 +107,9 @@ With sums to $d$, the number of weights, as Eq. (23) has it; $n$ is the number o
 the equation of (12) with $\Lambda^{1/2}$.
 """,
     proof="The drift and the diffusion have one component per weight.",
-    rebuttal="",
+    rebuttal=r"""
+*Eq. (23), the one that is used, has $d$.* It has; only the display before it is affected.
+""",
     effect="None.",
     prior_art="Textbook.",
     chapter=CHAPTER,
@@ -214,12 +215,11 @@ Differentiate. With $\lambda w$, $w^*$ would be the minimum of another loss, wit
 def first_term() -> Derivation:
     """Eq. (25), from (24): for every H and every precision in the plane."""
     h, precision = symmetric("a b c"), symmetric("p q r")
-    density = Gaussian(precision)
-    u = density.u
+    u = position(h.rows)
     printed = h.trace() - (u.T * h * precision * u)[0]
     return Derivation(
         "The first term",
-        (Step("Eq. (25) over the density", density.drift(h, PLANE), printed.expand()),),
+        (Step("Eq. (25) over the density", drift(h, precision), printed.expand()),),
     )
 
 
@@ -256,7 +256,9 @@ $\lambda$ in place of the first $\lambda w_i$: it is the derivative of $\lambda 
 line has it right.
 """,
     proof="The product rule.",
-    rebuttal="",
+    rebuttal=r"""
+*The next line of the same equation is right.* It is.
+""",
     effect="None: (25) is right.",
     prior_art="None needed.",
     chapter=CHAPTER,
@@ -273,11 +275,11 @@ def _away_from_minimum() -> Evidence:
     import sympy
 
     h = sympy.Matrix(HESSIAN)
-    density = Gaussian(sympy.eye(h.rows))
-    moved = h * density.u + sympy.Matrix(WEIGHTS)  # the gradient if w* is no critical point
-    total = sum(density.slope(moved[i], i) for i in PLANE).expand()
-    lost = (total - density.drift(h, PLANE)).expand()
-    expected = -(sympy.Matrix(WEIGHTS).T * density.u)[0]
+    one, u = sympy.eye(h.rows), position(h.rows)
+    moved = h * u + sympy.Matrix(WEIGHTS)  # the gradient if w* is no critical point
+    total = sum(slope(moved[i], i, one) for i in PLANE).expand()
+    lost = (total - drift(h, one)).expand()
+    expected = -(sympy.Matrix(WEIGHTS).T * u)[0]
     return Evidence(
         lost == expected.expand(),
         r"If the density is centered where the gradient does not vanish, a linear term is left: "
@@ -318,26 +320,25 @@ $\nabla\mathcal L=H(w-w^*)$ and $\nabla p=-p\,\Sigma^{-1}(w-w^*)$; the product r
 def second_term() -> Derivation:
     """Eq. (26), and that it cancels (25) where Eq. (14) holds."""
     precision, cov = symmetric("p q r"), symmetric("k l m")
-    density = Gaussian(precision)
-    u = density.u
+    u = position(precision.rows)
     printed = -(precision * cov).trace() + (u.T * precision * cov * precision * u)[0]
     h = symmetric("a b c")
     # Eq. (14) for eta = b, times the precision from both sides: P H + H P = P Lambda P
     traces = (precision.adjugate() * (precision * h + h * precision)).trace() / precision.det()
     quadratic = (u.T * (precision * h + h * precision) * u)[0]
-    drift = h.trace() - (u.T * h * precision * u)[0]
+    first = h.trace() - (u.T * h * precision * u)[0]
     return Derivation(
         "The second term",
         (
             Step(
                 "Eq. (26) over the density",
-                density.spread(cov, PLANE),
+                spread(cov, precision),
                 printed.expand(),
             ),
             Step(
                 "where Eq. (14) holds, it is minus twice (25)",
                 (-traces + quadratic).simplify(),
-                (-2 * drift).simplify(),
+                (-2 * first).simplify(),
             ),
         ),
     )
@@ -350,8 +351,7 @@ def _only_lyapunov() -> Evidence:
     p, q, r = sympy.symbols("p q r", real=True)
     precision = sympy.Matrix([[p, q], [q, r]])
     value = residual(h, precision, cov)
-    u = Gaussian(precision).u
-    equations = sympy.Poly(value, *u).coeffs()
+    equations = sympy.Poly(value, *position(h.rows)).coeffs()
     solved = sympy.solve(equations, [p, q, r], dict=True)
     found = [precision.subs(values) for values in solved]
     summary = (

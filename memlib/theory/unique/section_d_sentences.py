@@ -170,7 +170,10 @@ from the same paragraph. Section 5 has it right ("proportional to the flatness o
     proof=r"""
 Along an eigenvector of $H$ with eigenvalue $h$ the variance is $\frac{\eta\sigma^2}{2bh}$.
 """,
-    rebuttal="",
+    rebuttal=r"""
+*"High" is meant, as the formula above the sentence shows.* We read it so, too; but readers may
+quote the sentence.
+""",
     effect=r"""
 None on results. Read literally, it reverses what SI with this $\Sigma$ weighs: movement along flat
 directions counts little, not much.

@@ -207,7 +207,10 @@ $\nabla f\nabla f^T=UDV^TVDU^T=UD^2U^T$. For a singular value $s$, (40) gives
 $(1-e^{-\eta t(s^2+\lambda)})\frac s{s^2+\lambda}$, as does (50). With the printed $D$, (46) would
 end at $\frac s{s+\lambda}$.
 """,
-    rebuttal="",
+    rebuttal=r"""
+*Read $D$ as the eigenvalues of the kernels.* Then the two products are right, but $UDV^T$ is not
+the Jacobian, and (41) needs $D^{1/2}$ in its place. Either way one line changes.
+""",
     effect="None: (50) is stated with $\\Theta_0$, and is right.",
     prior_art="None needed.",
     chapter=CHAPTER,
