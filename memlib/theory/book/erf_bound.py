@@ -93,14 +93,19 @@ def _random_algorithm() -> Evidence:
     gap = MODES[0] - MODES[1]
     gained = arb(fmpq(gap.numerator, gap.denominator)) * sure
     value = (arb(fmpq(3, 2)).log() / 5).sqrt()
+    moved = (
+        arb(fmpq(gap.numerator, gap.denominator)).sqrt() * 2 * APART
+    )  # W2: the chance that moves
+    transport = (moved / arb(8).sqrt()).erf()
     bound, pinsker = (value / 2).erf(), value / arb(2).sqrt()
     summary = (
         r"A random $A$ with two modes far apart, chances .6/.4 with the sample and .4/.6 without: "
         rf"$\mathrm{{SI}}_\Sigma\le\tfrac15\ln\tfrac32={float(information):.4f}$, memorization "
         rf"{float(gained):.4f}. $\mathrm{{erf}}(\tfrac12\sqrt{{\mathrm{{SI}}}})={float(bound):.4f}"
-        rf"$ is broken, $\sqrt{{\mathrm{{SI}}/2}}={float(pinsker):.4f}$ is not."
+        rf"$ is broken; $\sqrt{{\mathrm{{SI}}/2}}={float(pinsker):.4f}$ and, with $W_2^2=28.8$, "
+        rf"$\mathrm{{erf}}(\frac1{{2\sqrt2}}W_2)={float(transport):.4f}$ are not."
     )
-    return Evidence(bool(exact and bound < gained < pinsker), summary)
+    return Evidence(bool(exact and bound < gained < pinsker and gained < transport < 1), summary)
 
 
 ERF_BOUND = Claim(

@@ -11,20 +11,24 @@ from memlib.theory.unique import (
     eq_15,
     eq_16,
     lemma_b_1,
+    no_information,
     prop_3_2,
     prop_4_2,
     prop_5_1,
+    random_coordinates,
     section_c,
     section_d,
     section_d_sentences,
     section_e,
     section_f,
+    table_1,
 )
 
 CLAIMS = (
     *eq_1.CLAIMS,
     *lemma_b_1.CLAIMS,
     *eq_2.CLAIMS,
+    *no_information.CLAIMS,
     *def_3_1.CLAIMS,
     *prop_3_2.CLAIMS,
     *def_4_1.CLAIMS,
@@ -40,4 +44,6 @@ CLAIMS = (
     *section_e.CLAIMS,
     *section_f.CLAIMS,
     *costs.CLAIMS,
+    *random_coordinates.CLAIMS,
+    *table_1.CLAIMS,
 )

@@ -254,7 +254,7 @@ $(1-x)^t\le e^{-tx}$. And $(1-x)e^x\ge(1-x)(1+x)=1-x^2$, so $(1-x)^te^{tx}\ge(1-
 $tx^2e^{-tx}$ is largest at $tx=2$.
 """,
     rebuttal=r"""
-*The step sizes are small (0.0001 to 0.003).* The bound is about $\eta\theta_{max}$, and the kernel
+*The step sizes are small (0.0001 to 0.01).* The bound is about $\eta\theta_{max}$, and the kernel
 of 1000 samples has large eigenvalues; but the networks did train, so $\eta\theta_{max}<2$.
 """,
     effect=r"""

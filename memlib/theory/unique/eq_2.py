@@ -181,7 +181,7 @@ The identity on average is the compensation identity (Topsøe, 1967); both point
 elementary. Not in the paper.
 """,
     chapter="part4/sample-information",
-    gist=r"True averaged over $z_i$. For one sample: at most $\mathbb E_{z'}\mathrm{KL}(p_S\|"
+    gist=r"True averaged over $z_i$. For one sample: at most $\mathbb E_{z'}\mathrm{KL}(p_S\Vert "
     r"p_{S^{i\to z'}})$.",
     uses=("unique/eq-1", "unique/lemma-b.1"),
     checks=(

@@ -107,7 +107,7 @@ The lemma is right. It is its use for a single $y$ in Eq. (2), (3), (6) that fai
 Topsøe (1967), the compensation identity; Cover and Thomas (2006) on redundancy and capacity.
 """,
     chapter="part4/sample-information",
-    gist=r"Right, as a mean over $y$; the identity needs $\mathrm{KL}(p(x)\|q(x))<\infty$.",
+    gist=r"Right, as a mean over $y$; the identity needs $\mathrm{KL}(p(x)\Vert q(x))<\infty$.",
     checks=(
         Check(
             Kind.SYMBOLIC,

@@ -218,7 +218,8 @@ $\frac1{2\sigma^2}\|F^{1/2}\Delta\|^2=\frac1{2\sigma^2}\Delta^TF\Delta$.
 right, and it is a good reading: infinite noise hides those directions.
 """,
     effect=r"""
-None on scores: Eq. (16) never forms $F^{-1}$.
+None on scores: Eq. (16) never forms $F^{-1}$. Before linearization there is one more step to take:
+$F(w)$ depends on $w=A(S)$, while Definition 3.1 wants one $\Sigma$ with and without the sample.
 """,
     prior_art=r"""
 A singular Fisher matrix is the usual case in overparametrized models.

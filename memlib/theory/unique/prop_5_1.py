@@ -205,7 +205,13 @@ is well known.
     chapter="part4/sgd-steady-state",
     gist=r"True if $\Sigma_{-i}=\Sigma\succ0$; for $nk<d$ generically $\Sigma$ is singular and SI "
     "infinite.",
-    uses=("unique/eq-14", "unique/eq-21", "unique/prop-3.2", "unique/sec-c-rank"),
+    uses=(
+        "unique/strictly-convex",
+        "unique/eq-14",
+        "unique/eq-21",
+        "unique/prop-3.2",
+        "unique/sec-c-rank",
+    ),
     checks=(
         Check(
             Kind.SYMBOLIC,
@@ -224,4 +230,58 @@ is well known.
 )
 
 
-CLAIMS = (EQ_21, PROP_51)
+# Strict convexity --------------------------------------------------------------------------------
+
+
+def _curved() -> Evidence:
+    import z3
+
+    a, b, c, d = z3.Reals("a b c d")  # two rows of a Jacobian in the plane
+    u, v, decay = z3.Reals("u v decay")
+    first, second = a * u + b * v, c * u + d * v
+    return decide(
+        [decay > 0, u * u + v * v > 0],
+        first * first + second * second + decay * (u * u + v * v) > 0,
+        r"$u^THu=\|Ju\|^2+\lambda\|u\|^2>0$ for every $u\ne0$ (two weights, any two rows).",
+    )
+
+
+def _flat() -> Evidence:
+    plain = Network(WIDE.jacobian, WIDE.labels)
+    h = hessian(plain)
+    return Evidence(
+        (h.det(), hessian(WIDE).det()) == (0, 72),
+        rf"Without regularization, {plain.samples} samples in {h.rows} weights: $\det H={h.det()}$;"
+        rf" with $\lambda=1$ it is {hessian(WIDE).det()}.",
+    )
+
+
+CONVEX = Claim(
+    id="unique/strictly-convex",
+    title="The regularized loss of a linearized network is strictly convex",
+    paper="unique",
+    location="Section 5, before Proposition 5.1, and the sentence after it",
+    printed=r"""
+"(for a regularized linearized network $\mathcal L(w)$ is strictly convex)"; "When $H$ is positive
+definite, as in our case when using weight decay [...]".""",
+    assumptions=(r"$\lambda>0$",),
+    verdict=Verdict.HOLDS,
+    holds="As printed; for $\\lambda=0$ and $nk<d$ it is not, and $w^*$ is not unique.",
+    proof=r"""
+$H=\nabla f_0(X)\nabla f_0(X)^T+\lambda I\succeq\lambda I$.
+""",
+    rebuttal="",
+    effect=r"""
+None. With $\lambda=0$ (half of Table 1) $A_{ERM}$ must be read as the limit of training.
+""",
+    prior_art="Textbook.",
+    chapter="part4/sgd-steady-state",
+    gist=r"As printed, for $\lambda>0$.",
+    checks=(
+        Check(Kind.DECIDED, Role.SUPPORTS, "A positive Hessian.", _curved),
+        Check(Kind.EXACT, Role.SHARP, "Without regularization.", _flat),
+    ),
+)
+
+
+CLAIMS = (CONVEX, EQ_21, PROP_51)
