@@ -2,7 +2,8 @@
 
 Everything is measured from the start of training (initial weights 0, initial outputs 0, labels
 minus initial outputs), which loses nothing for a network that is linear in its weights. The loss is
-that of `unique`: half the squared error, summed over samples, plus lambda / 2 |w|^2.
+that of `unique`: half the squared error, summed over samples, plus half of lambda times the squared
+length of the weights.
 """
 
 from dataclasses import dataclass

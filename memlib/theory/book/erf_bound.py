@@ -21,7 +21,7 @@ def half_space() -> Derivation:
 
     w, a, b = sympy.symbols("w a b", real=True)
     gap, s = sympy.symbols("Delta sigma", positive=True)
-    sample_information = gap**2 / (2 * s**2)
+    si = sympy.Symbol("SI", positive=True)
 
     def normal(x: Any) -> Any:
         return (1 + sympy.erf(x / sympy.sqrt(2))) / 2
@@ -32,15 +32,25 @@ def half_space() -> Derivation:
         (
             Step(
                 "the density with the sample is larger beyond the midpoint, towards a",
-                ratio.expand(),
-                ((a - b) * (w - (a + b) / 2) / s**2).expand(),
+                ratio,
+                (a - b) * (w - (a + b) / 2) / s**2,
             ),
-            Step("each has half its mass on either side", normal(0), sympy.Rational(1, 2)),
+            Step(
+                "each has half its mass on either side",
+                sympy.Subs(normal(w), w, 0),
+                sympy.Rational(1, 2),
+            ),
             Step(
                 "what that half-space gains, the weights being Delta apart",
                 normal(gap / (2 * s)) - normal(-gap / (2 * s)),
-                sympy.erf(sympy.sqrt(sample_information) / 2),
+                sympy.erf(gap / (2 * sympy.sqrt(2) * s)),
             ),
+            Step(
+                "with SI = Delta^2 / (2 sigma^2)",
+                sympy.Subs(sympy.erf(gap / (2 * sympy.sqrt(2) * s)), gap, s * sympy.sqrt(2 * si)),
+                sympy.erf(sympy.sqrt(si) / 2),
+            ),
+            Step("that is", sympy.Subs(gap**2 / (2 * s**2), gap, s * sympy.sqrt(2 * si)), si),
         ),
     )
 

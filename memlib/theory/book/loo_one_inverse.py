@@ -74,35 +74,20 @@ def _same() -> Evidence:
 
 
 def bordered() -> Derivation:
-    """The block inverse behind it, two samples kept and one left out, everything symbolic."""
+    """The block inverse behind it: one sample kept, one left out (lambda included in a and d)."""
     import sympy
 
-    a, b, c, u, v, d = sympy.symbols("a b c u v d", positive=True)
-    y = sympy.Matrix(sympy.symbols("y_1 y_2 y_3", real=True))
-    rest = sympy.Matrix([[a, b], [b, c]])
-    cross = sympy.Matrix([u, v])
-    k = sympy.Matrix([[a, b, u], [b, c, v], [u, v, d]])
-    inverse = k.adjugate() / k.det()
-    smaller = rest.adjugate() / rest.det()
-    kept = y[:-1, :]
-    held_out = y[-1] - (cross.T * smaller * kept)[0]
-    change = inverse * y - (smaller * kept).col_join(sympy.zeros(1, 1))
+    a, c, d = sympy.symbols("a c d", positive=True)
+    kept, held = sympy.symbols("y_1 y_2", real=True)
+    inverse = sympy.Matrix([[a, c], [c, d]]).inv()
+    alpha = inverse * sympy.Matrix([kept, held])
+    error = held - c / a * kept  # what training on the first sample alone leaves at the second
     return Derivation(
         "From one inverse",
         (
-            Step(
-                "the held-out residual (lambda included in d)",
-                sympy.cancel((inverse * y)[-1] / inverse[-1, -1]),
-                sympy.cancel(held_out),
-            ),
-            *(
-                Step(
-                    f"the change of the dual weights, entry {row + 1}",
-                    sympy.cancel(change[row]),
-                    sympy.cancel(inverse[row, -1] * held_out),
-                )
-                for row in range(k.rows)
-            ),
+            Step("the held-out residual", alpha[1] / inverse[1, 1], error),
+            Step("the dual weight of the first", alpha[0] - kept / a, inverse[0, 1] * error),
+            Step("and of the second, 0 without it", alpha[1], inverse[1, 1] * error),
         ),
     )
 
@@ -144,9 +129,9 @@ def cost() -> Derivation:
     return Derivation(
         "Counted multiplications",
         (
-            Step("one inverse, to leading order", sympy.limit(one / n**3, n, sympy.oo), k**3),
-            Step("one sample leaves none", many.subs(n, 1), 0),
-            Step("an inverse per sample", sympy.limit(many / n**4, n, sympy.oo), k**3),
+            Step("one inverse, to leading order", sympy.Limit(one / n**3, n, sympy.oo), k**3),
+            Step("one sample leaves none", sympy.Subs(many, n, 1), 0),
+            Step("an inverse per sample", sympy.Limit(many / n**4, n, sympy.oo), k**3),
             Step(
                 "all but the inverse itself", one - (n * k) ** 3, n**2 * k**2 + n * k**2 + n * k**3
             ),

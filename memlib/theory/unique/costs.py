@@ -23,12 +23,19 @@ def symbols() -> Any:
 
 
 def leading(count: Any, size: Any, power: int) -> Any:
-    """The coefficient of a polynomial count at its highest power of one size."""
+    """The limit of a count over a power of one size, to be evaluated by the derivation."""
     import sympy
 
-    polynomial = sympy.Poly(sympy.expand(count), size)
-    assert polynomial.degree() == power, f"degree {polynomial.degree()} in {size}, not {power}"
-    return polynomial.LC()
+    return sympy.Limit(count / size**power, size, sympy.oo)
+
+
+def at(count: Any, **sizes: int) -> Any:
+    """A count at some sizes, to be evaluated by the derivation."""
+    import sympy
+
+    names = [symbol for symbol in count.free_symbols if str(symbol) in sizes]
+    names.sort(key=str)
+    return sympy.Subs(count, names, [sizes[str(symbol)] for symbol in names])
 
 
 # The kernel --------------------------------------------------------------------------------------
@@ -48,7 +55,7 @@ def kernel_cost() -> Derivation:
         "Multiplications for the kernel",
         (
             Step("leading order in n", leading(passes + products, n, 2), k**2 * d0 / 2),
-            Step("two vectors have three inner products", products.subs({n: 2, k: 1}), 3 * d0),
+            Step("two vectors have three inner products", at(products, n=2, k=1), 3 * d0),
             Step("leading order in d", leading(passes + products, d, 1), n * k),
         ),
     )
@@ -113,7 +120,7 @@ def update_counted() -> Derivation:
             Step(
                 "in k the update is cubic", leading(update_cost(n, k), k, 3), 2 * n**2 - 2 * n + 1
             ),
-            Step("the kernel of one sample with one output", whole.subs({n: 1, k: 1}), d0 + c + 1),
+            Step("the kernel of one sample with one output", at(whole, n=1, k=1), d0 + c + 1),
             Step("all of them: cubic in n, times k^3", leading(whole, n, 3), 2 * k**3),
         ),
     )
@@ -179,8 +186,8 @@ def secular() -> Derivation:
         (
             Step(
                 "the characteristic polynomials of both, from one entry of the resolvent",
-                (shifted.adjugate()[-1, -1]).expand(),
-                shifted[:-1, :-1].det().expand(),
+                shifted.adjugate()[-1, -1],
+                sympy.Determinant(shifted[:-1, :-1]),
             ),
         ),
     )
@@ -262,7 +269,7 @@ def both_formulas() -> Derivation:
     return Derivation(
         "Two formulas",
         (
-            Step("the training kernel, and a factor k", (counted - printed).expand(), gap.expand()),
+            Step("the training kernel, and a factor k", counted - printed, gap),
             Step("printed, at k = m = 1", printed.subs({k: 1, m: 1}), n * d0 + n**2 + n**3),
         ),
     )

@@ -36,7 +36,7 @@ def coordinates() -> Derivation:
             Step(
                 "weights T w, smoothed with T Sigma T^T",
                 sympy.cancel(information(t * shift, t * covariance * t.T)),
-                sympy.cancel(information(shift, covariance)),
+                information(shift, covariance),
             ),
             Step(
                 "noise of one size",

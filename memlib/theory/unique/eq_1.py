@@ -34,27 +34,28 @@ def chain_rule() -> Derivation:
     """Eq. (1), averaged over the sample, against the mutual information of a bit and a bit."""
     import sympy
 
-    a, b = sympy.symbols("a b", positive=True)
-    seen = dict(zip(BITS, sympy.symbols("p_0 p_1", positive=True), strict=True))
-    law = {0: {0: 1 - a, 1: a}, 1: {0: 1 - b, 1: b}}
-    r = {w: sum(seen[z] * law[z][w] for z in BITS) for w in BITS}
+    cells = {(z, w): sympy.Symbol(f"q_{z}{w}", positive=True) for z, w in product(BITS, BITS)}
+    chance = {z: sum(cells[z, w] for w in BITS) for z in BITS}
+    r = {w: sum(cells[z, w] for z in BITS) for w in BITS}
+    p, marginal = sympy.symbols("p r", positive=True)
+    cell = sympy.Symbol("q", positive=True)
 
     def entropy(chances: list[Any]) -> Any:
         return -sum(c * sympy.log(c) for c in chances)
 
     pointwise = sum(
-        seen[z] * law[z][w] * sympy.log(law[z][w] / r[w]) for z, w in product(BITS, BITS)
+        q * (sympy.log(q) - sympy.log(chance[z]) - sympy.log(r[w])) for (z, w), q in cells.items()
     )
-    joint = [seen[z] * law[z][w] for z, w in product(BITS, BITS)]
-    mutual = entropy([seen[z] for z in BITS]) + entropy([r[w] for w in BITS]) - entropy(joint)
+    mutual = entropy([*chance.values()]) + entropy([*r.values()]) - entropy([*cells.values()])
     return Derivation(
         "The mean of Eq. (1) over the sample",
         (
             Step(
-                "logarithms of products and quotients become sums",
-                sympy.expand_log(pointwise, force=True).expand(),
-                sympy.expand_log(mutual, force=True).expand(),
+                "one term of the mean, with p(w | z) = q / p for the joint chance q",
+                p * (cell / p) * sympy.log(cell / p / marginal),
+                cell * (sympy.log(cell) - sympy.log(p) - sympy.log(marginal)),
             ),
+            Step("all terms: H(Z) + H(W) - H(Z, W)", pointwise, mutual),
         ),
     )
 

@@ -26,6 +26,13 @@ def stationary(curvature: Any, step: Any, diffusion: Any) -> Any:
     return diffusion**2 / (2 * step * curvature)
 
 
+def times(a: Any, b: Any) -> Any:
+    """A product that the derivation is to evaluate."""
+    import sympy
+
+    return sympy.Mul(a, b, evaluate=False)
+
+
 def root() -> Derivation:
     """Which power of the covariance belongs into the equation."""
     import sympy
@@ -36,17 +43,16 @@ def root() -> Derivation:
         return stationary(h, eta, eta / sympy.sqrt(b) * cov**power)
 
     growth = -2 * eta * h * v + r**2  # the derivative of the variance v in time
-    (still,) = sympy.solve(growth, v)
     return Derivation(
         "Stationary variance",
         (
-            Step("where the variance stands still", still, stationary(h, eta, r)),
+            Step("the variance stands still", sympy.Subs(growth, v, stationary(h, eta, r)), 0),
             Step(
                 "with the root of the covariance: Eq. (14)",
-                2 * h * printed(sympy.Rational(1, 2)),
+                times(2 * h, printed(sympy.Rational(1, 2))),
                 eta / b * cov,
             ),
-            Step("with the covariance, as printed", 2 * h * printed(1), eta / b * cov**2),
+            Step("with the covariance, as printed", times(2 * h, printed(1)), eta / b * cov**2),
         ),
     )
 
@@ -107,7 +113,7 @@ HESSIAN = ((2, 1), (1, 2))
 COVARIANCE = ((1, 0), (0, 2))
 SADDLE = ((1, 0), (0, -1))
 RING = ((0, 1), (1, 0))
-ENTRIES = ((0, 0), (0, 1), (1, 0), (1, 1))
+ENTRIES, DIAGONAL = ((0, 0), (0, 1), (1, 1)), (0, 1)
 
 
 def solution() -> Derivation:
@@ -116,30 +122,27 @@ def solution() -> Derivation:
 
     h1, h2, eta, b = sympy.symbols("h_1 h_2 eta b", positive=True)
     p, q, r = sympy.symbols("p q r", real=True)
-    h = sympy.diag(h1, h2)
+    h = (h1, h2)
     cov = sympy.Matrix([[p, q], [q, r]])
-    sigma = sympy.Matrix(2, 2, lambda i, j: eta / b * cov[i, j] / (h[i, i] + h[j, j]))
-    left = h * sigma + sigma * h
-    together = sigma.subs(q, 0)
-    product = eta / (2 * b) * cov.subs(q, 0) * h.inv()
+    sigma = sympy.Matrix(2, 2, lambda i, j: eta / b * cov[i, j] / (h[i] + h[j]))
     return Derivation(
         "The Lyapunov equation",
         (
             *(
                 Step(
                     f"entry {i + 1}{j + 1} of the equation, in the eigenbasis of H",
-                    sympy.cancel(left[i, j]),
+                    times(h[i], sigma[i, j]) + times(sigma[i, j], h[j]),
                     eta / b * cov[i, j],
                 )
                 for i, j in ENTRIES
             ),
             *(
                 Step(
-                    f"entry {i + 1}{j + 1} where they commute",
-                    together[i, j],
-                    product[i, j],
+                    f"where Lambda is diagonal, too: entry {i + 1}{i + 1}",
+                    times(2 * b, sigma[i, i]),
+                    eta * cov[i, i] / h[i],
                 )
-                for i, j in ENTRIES
+                for i in DIAGONAL
             ),
         ),
     )

@@ -20,10 +20,14 @@ def erm_half() -> Derivation:
     return Derivation(
         "Eq. (5) with Langevin's covariance",
         (
-            Step("Eq. (14), Lambda = sigma^2", 2 * h * covariance, eta / b * s**2),
+            Step(
+                "Eq. (14), Lambda = sigma^2",
+                sympy.Mul(2 * h, covariance, evaluate=False),
+                eta / b * s**2,
+            ),
             Step(
                 "half the square over it",
-                gap**2 / covariance / 2,
+                sympy.Mul(gap**2 / 2, 1 / covariance, evaluate=False),
                 b / (eta * s**2) * gap**2 * h,
             ),
         ),

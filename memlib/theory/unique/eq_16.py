@@ -26,8 +26,8 @@ def quadratic() -> Derivation:
         (
             Step(
                 "for every Jacobian and shift",
-                sum(c**2 for c in changes).expand(),
-                (shift.T * (h - decay * sympy.eye(2)) * shift)[0].expand(),
+                sum(c**2 for c in changes),
+                (shift.T * (h - decay * sympy.eye(2)) * shift)[0],
             ),
         ),
     )

@@ -1,46 +1,36 @@
 """Lemma B.1 of `unique`: the compensation identity, and what it takes."""
 
 from fractions import Fraction
-from itertools import product
-from typing import Any
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.divergences import covers, divergence, mixture, point
 from memlib.theory.evidence import Derivation, Step, derived
-from memlib.theory.unique.eq_2 import SAMPLE, SEEN, world
+from memlib.theory.unique.eq_2 import SAMPLE, SEEN, all_coins, world
 
 TWO = (0, 1)
-THREE = (0, 1, 2)
 
 
 def compensation() -> Derivation:
-    """The identity, for every conditional distribution of three outcomes given two."""
+    """The identity, outcome by outcome, for two values of y."""
     import sympy
 
-    law = {z: sympy.symbols(f"a_{z}0 a_{z}1 a_{z}2", positive=True) for z in TWO}
-    q = sympy.symbols("q_0 q_1 q_2", positive=True)
+    p, a, r, q = sympy.symbols("p a r q", positive=True)
     chance = sympy.symbols("p_0 p_1", positive=True)
-    r = [sum(chance[z] * law[z][x] for z in TWO) for x in THREE]
-
-    def conditional(base: Any) -> Any:
-        return sum(
-            chance[z] * law[z][x] * (sympy.log(law[z][x]) - sympy.log(base[x]))
-            for z, x in product(TWO, THREE)
-        )
-
-    rest = sum(r[x] * (sympy.log(r[x]) - sympy.log(q[x])) for x in THREE)
+    law = sympy.symbols("a_0 a_1", positive=True)
+    far = sympy.log(r) - sympy.log(q)
     return Derivation(
         "The compensation identity",
         (
             Step(
-                "steps (a) and (b) of the proof: the second divergence as a mean over y",
-                rest,
-                sum(
-                    chance[z] * law[z][x] * (sympy.log(r[x]) - sympy.log(q[x]))
-                    for z, x in product(TWO, THREE)
-                ),
+                "at one outcome and one y: the logarithms of q cancel",
+                p * a * sympy.log(a / q) - p * a * sympy.log(r / q),
+                p * a * sympy.log(a / r),
             ),
-            Step("the logarithms of q cancel", conditional(q) - rest, conditional(r)),
+            Step(
+                "steps (a) and (b): the second term, summed over y, is that of the marginal",
+                sum(p * a * far for p, a in zip(chance, law, strict=True)),
+                sum(p * a for p, a in zip(chance, law, strict=True)) * far,
+            ),
         ),
     )
 
@@ -112,9 +102,10 @@ Topsøe (1967), the compensation identity; Cover and Thomas (2006) on redundancy
         Check(
             Kind.SYMBOLIC,
             Role.SUPPORTS,
-            "The identity, three outcomes given two.",
+            "The identity, outcome by outcome.",
             lambda: derived(compensation()),
         ),
+        Check(Kind.EXACT, Role.SUPPORTS, "Every world of two coins.", lambda: all_coins()),
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "A divergence is not negative.", _not_negative),
         Check(Kind.EXACT, Role.SHARP, "An infinite term; a single value.", _needs_finite),
     ),

@@ -21,13 +21,16 @@ def on_a_line() -> Derivation:
         return sympy.exp(-((w - center) ** 2) / (2 * s**2))
 
     ratio = ((w - b) ** 2 - (w - a) ** 2) / (2 * s**2)
-    slope = ratio.diff(w)
     return Derivation(
         "Two Gaussians on a line",
         (
-            Step("the log ratio", sympy.log(density(a) / density(b)).simplify(), ratio),
-            Step("is linear in w, so that its mean is its value at the mean", slope.diff(w), 0),
-            Step("which is", ratio.subs(w, a), (a - b) ** 2 / (2 * s**2)),
+            Step("the log ratio", sympy.log(density(a) / density(b)), ratio),
+            Step("it is linear in w", ratio, (a - b) * (w - (a + b) / 2) / s**2),
+            Step(
+                "its mean is its value at the mean, a",
+                (a - b) * (a - (a + b) / 2) / s**2,
+                (a - b) ** 2 / (2 * s**2),
+            ),
         ),
     )
 
@@ -49,8 +52,8 @@ def in_the_plane() -> Derivation:
     return Derivation(
         "Two Gaussians with the same precision matrix",
         (
-            Step("the log ratio of the densities is linear", ratio.expand(), linear.expand()),
-            Step("its mean is its value at the mean", mean.expand(), (form(a - b) / 2).expand()),
+            Step("the log ratio of the densities is linear", ratio, linear),
+            Step("its mean is its value at the mean", mean, form(a - b) / 2),
         ),
     )
 

@@ -44,47 +44,32 @@ def taylor() -> Derivation:
     def change(end: Any) -> Any:  # f(w + end) - f(w), to the order that matters
         return first * end + second * end**2 / 2 + third * end**3 / 6
 
-    lost = (change(-h) ** 2 - first**2 * h**2).expand()
+    lost = change(-h) ** 2 - first**2 * h**2
     middle = (change(h / 2) - change(-h / 2)) ** 2 - first**2 * h**2
     return Derivation(
         "The error of the quadratic form",
         (
-            Step("F at w: cubic", _low_order(lost, h, 4), -first * second * h**3),
-            Step("F at the midpoint", _low_order(middle, h, 5), first * third / 12 * h**4),
+            Step("F at w: cubic", sympy.Limit(lost / h**3, h, 0), -first * second),
+            Step("F at the midpoint", sympy.Limit(middle / h**4, h, 0), first * third / 12),
         ),
     )
-
-
-def _low_order(polynomial: Any, h: Any, order: int) -> Any:
-    """The terms below an order."""
-    import sympy
-
-    return sympy.series(polynomial.expand(), h, n=order).removeO()
 
 
 def fisher() -> Derivation:
     """F is the Fisher information of a Gaussian prediction with variance 1, about the weight."""
     import sympy
 
-    y, w = sympy.symbols("y w", real=True)
+    y, w, n = sympy.symbols("y w n", real=True)
+    slope = sympy.Symbol("f'", real=True)
     f = sympy.Function("f")(w)
-    density = sympy.exp(-((y - f) ** 2) / 2) / sympy.sqrt(2 * sympy.pi)
-    score = sympy.diff(-((y - f) ** 2) / 2, w)
-    noise = sympy.Symbol("n", real=True)
-    squared = (score**2 * density).subs(y, f + noise).simplify()
+    log_density = -((y - f) ** 2) / 2  # without the constant
+    normal = sympy.exp(-(n**2) / 2) / sympy.sqrt(2 * sympy.pi)
+    squares = sympy.integrate((slope * n) ** 2 * normal, (n, -sympy.oo, sympy.oo))
     return Derivation(
         "The Fisher information",
         (
-            Step(
-                "the mean of the squared score",
-                sympy.integrate(squared, (noise, -sympy.oo, sympy.oo)).simplify(),
-                sympy.diff(f, w) ** 2,
-            ),
-            Step(
-                "the score is a derivative of the log density",
-                sympy.diff(sympy.log(density), w),
-                score,
-            ),
+            Step("the score", sympy.Derivative(log_density, w), (y - f) * f.diff(w)),
+            Step("its mean square, with y = f + n", squares, slope**2),
         ),
     )
 
@@ -185,8 +170,8 @@ def with_sigma() -> Derivation:
         (
             Step(
                 "Sigma = sigma^2 F^-1",
-                sympy.simplify((shift.T * covariance.inv() * shift)[0] / 2),
-                sympy.simplify((shift.T * f * shift)[0] / (2 * s**2)),
+                (shift.T * covariance.adjugate() * shift)[0] / covariance.det() / 2,
+                (shift.T * f * shift)[0] / (2 * s**2),
             ),
         ),
     )

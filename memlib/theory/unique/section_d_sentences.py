@@ -9,8 +9,10 @@ from memlib.theory.unique.section_d import (
     CHAPTER,
     COVARIANCE,
     HESSIAN,
+    drift,
     lyapunov_precision,
     residual,
+    spread,
     symmetric,
 )
 
@@ -22,10 +24,16 @@ def isotropic() -> Derivation:
     import sympy
 
     h, s = symmetric("a b c"), sympy.Symbol("sigma", positive=True)
-    cov = s**2 * sympy.eye(2)
+    cov, precision = s**2 * sympy.eye(2), 2 / s**2 * h
     return Derivation(
         "Langevin noise",
-        (Step("what is left of Eq. (23)", residual(h, 2 / s**2 * h, cov), 0),),
+        (
+            Step(
+                "the two terms of Eq. (23)",
+                drift(h, precision),
+                -spread(cov, precision) / 2,
+            ),
+        ),
     )
 
 
@@ -44,10 +52,10 @@ def forgets() -> Derivation:
         (
             Step(
                 "it solves the Fokker-Planck equation",
-                (past + noise).diff(t).doit().expand(),
-                flow.doit().expand(),
+                sympy.Derivative(past + noise, t),
+                flow,
             ),
-            Step("at t = 0 it is the start", (past + noise).subs(t, 0), start(k)),
+            Step("at t = 0 it is the start", sympy.Subs(past + noise, t, 0), start(k)),
             Step(
                 "the start is read ever nearer to 0, where g = 0",
                 _end(k * sympy.exp(-rate * t), t),
@@ -59,10 +67,10 @@ def forgets() -> Derivation:
 
 
 def _end(value: Any, t: Any) -> Any:
-    """The limit of late times."""
+    """The limit of late times, to be evaluated by the derivation."""
     import sympy
 
-    return sympy.limit(value, t, sympy.oo)
+    return sympy.Limit(value, t, sympy.oo)
 
 
 def _flat_direction() -> Evidence:
@@ -130,7 +138,11 @@ def variance() -> Derivation:
     return Derivation(
         "Variance and curvature",
         (
-            Step("Eq. (14) in one direction", 2 * h * value, eta / b * s**2),
+            Step(
+                "Eq. (14) in one direction",
+                sympy.Mul(2 * h, value, evaluate=False),
+                eta / b * s**2,
+            ),
             Step("it falls with curvature", value.diff(h), 0, "<=", eta * s**2 / (2 * b * h**2)),
             Step("and with the batch size", value.diff(b), 0, "<=", eta * s**2 / (2 * b**2 * h)),
             Step("it grows with the step size", value.diff(eta), 0, ">=", s**2 / (2 * b * h)),

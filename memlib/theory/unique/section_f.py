@@ -51,35 +51,34 @@ def flow() -> Derivation:
     import sympy
 
     t = sympy.Symbol("t", positive=True)
-    w = by_38(WIDE, t)
+    w = by_38(WIDE, t).applyfunc(sympy.expand)
     j, y = rows(WIDE), targets(WIDE)
     v = sympy.Matrix(sympy.symbols("v_1 v_2 v_3", real=True))
     decay = rational(WIDE.decay)
     loss = sum(e**2 for e in j * v - y) / 2 + decay * (v.T * v)[0] / 2
-    descent = -sympy.Matrix([loss.diff(x) for x in v])
     a, b = -hessian(WIDE), j.T * y
     rest = -a.inv() * b
     return Derivation(
         "Gradient flow with weight decay",
         (
             *(
-                Step(f"(31) to (33), component {i + 1}", s.expand(), (a * v + b)[i].expand())
-                for i, s in enumerate(descent)
+                Step(f"(31) to (33), component {i + 1}", -sympy.Derivative(loss, x), (a * v + b)[i])
+                for i, x in enumerate(v)
             ),
             *(
                 Step(
                     f"(38) solves it, component {i + 1}",
-                    x.diff(t).expand(),
-                    (a * w + b)[i].expand(),
+                    x.diff(t),
+                    (a * w + b)[i],
                 )
                 for i, x in enumerate(w)
             ),
             *(
-                Step(f"from the start, component {i + 1}", x, 0)
-                for i, x in enumerate(w.subs(t, START))
+                Step(f"from the start, component {i + 1}", sympy.Subs(x, t, START), 0)
+                for i, x in enumerate(w)
             ),
             *(
-                Step(f"to (35), component {i + 1}", sympy.limit(x, t, sympy.oo), rest[i])
+                Step(f"to (35), component {i + 1}", sympy.Limit(x, t, sympy.oo), rest[i])
                 for i, x in enumerate(w)
             ),
         ),
@@ -139,30 +138,21 @@ DIAGONAL = Network(((2, 0), (0, 1)), (6, 4), Fraction(1))
 
 
 def squared() -> Derivation:
-    """With D squared, the chain (41) to (50) closes, for every singular value."""
+    """With D squared, (40) and (50) agree and solve the equation, for every singular value."""
     import sympy
 
     s, decay, eta, t = sympy.symbols("s lambda eta t", positive=True)
     y = sympy.Symbol("y", real=True)
-    left_over = 1 - sympy.exp(-eta * t * (s**2 + decay))
+    rate = s**2 + decay
+    omega = s / rate * (1 - sympy.exp(-eta * t * rate)) * y
     return Derivation(
         "One singular value",
         (
+            Step("it starts at 0", sympy.Subs(omega, t, START), 0),
             Step(
-                "(40), with Theta = s^2",
-                left_over / (s**2 + decay) * s * y,
-                s / (s**2 + decay) * left_over * y,
-            ),
-            Step(
-                "it is the flow",
-                sympy.diff(left_over * s * y / (s**2 + decay), t),
-                sympy.expand(
-                    -eta
-                    * (
-                        s * (s * (left_over * s * y / (s**2 + decay)) - y)
-                        + decay * left_over * s * y / (s**2 + decay)
-                    )
-                ),
+                "it follows the gradient",
+                omega.diff(t),
+                -eta * (s * (s * omega - y) + decay * omega),
             ),
         ),
     )
@@ -234,10 +224,10 @@ def push_through() -> Derivation:
     j = sympy.Matrix(2, 2, sympy.symbols("j_1:5", real=True))  # nabla f, `(d, nk)`
     one = sympy.eye(2)
     left, right = j * j.T + decay * one, j.T * j + decay * one
-    gap = (left * j - j * right).expand()
+    pairs = zip(left * j, j * right, strict=True)
     return Derivation(
         "Push-through: f(J J^T) J = J f(J^T J)",
-        tuple(Step(f"entry {k + 1}", entry, 0) for k, entry in enumerate(gap)),
+        tuple(Step(f"entry {k + 1}", *pair) for k, pair in enumerate(pairs)),
     )
 
 
@@ -330,10 +320,10 @@ def plain_decay() -> Derivation:
         (
             Step(
                 "it follows the gradient",
-                omega.diff(t).expand(),
-                (-eta * (s * (s * omega - y) + decay * w)).expand(),
+                omega.diff(t),
+                -eta * (s * (s * omega - y) + decay * w),
             ),
-            Step("from w_0", w.subs(t, START), w0),
+            Step("from w_0", sympy.Subs(w, t, START), w0),
         ),
     )
 
