@@ -1,5 +1,17 @@
 """The book's own results: what holds in place of a printed statement, with proof."""
 
-from memlib.theory.book import cumulative_loss, learning_time
+from memlib.theory.book import (
+    cumulative_loss,
+    erf_bound,
+    langevin_si,
+    learning_time,
+    loo_one_inverse,
+)
 
-CLAIMS = (*learning_time.CLAIMS, *cumulative_loss.CLAIMS)
+CLAIMS = (
+    *learning_time.CLAIMS,
+    *cumulative_loss.CLAIMS,
+    *erf_bound.CLAIMS,
+    *langevin_si.CLAIMS,
+    *loo_one_inverse.CLAIMS,
+)

@@ -1,0 +1,393 @@
+"""The bound of information by leaving out (`unique` Eq. 2, 3, 6): right only on average."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
+from memlib.theory.divergences import (
+    Distribution,
+    Log,
+    average,
+    coin,
+    divergence,
+    is_distribution,
+    mixture,
+    point,
+)
+from memlib.theory.evidence import decide_on_box, enumerate_all
+
+BITS = (0, 1)
+FAIR = Fraction(1, 2)
+
+#: The instance: one sample seen, and the one whose information is asked for.
+SEEN, SAMPLE = (1,), 1
+INSTANCE = ("rule of succession", SEEN, SAMPLE)
+
+
+def succession(data: tuple[int, ...]) -> Distribution:
+    """Laplace's rule: the weight is a bit, 1 with probability (1 + ones) / (2 + n)."""
+    return coin(Fraction(1 + sum(data), 2 + len(data)))
+
+
+def world(seen: tuple[int, ...]) -> tuple[dict[int, Distribution], Distribution, Distribution]:
+    """Laws of the weights for each value of the sample, their mean r, and the law without it."""
+    laws = {z: succession((*seen, z)) for z in BITS}
+    return laws, mixture([(FAIR, laws[z]) for z in BITS]), succession(seen)
+
+
+def replace_one(laws: dict[int, Distribution], z: int) -> Log:
+    """The mean divergence from the laws that come with a fresh sample in place of z."""
+    return average([(FAIR, divergence(laws[z], laws[other])) for other in BITS])
+
+
+MIXTURE = r"$r(w\mid S_{-i})=\mathbb E_{z'\sim P}\,p_A(w\mid S_{-i},z')$"
+ANY_Q = r"$q(w\mid S_{-i})$ is a distribution of the weights"
+
+
+def _met() -> dict[str, bool]:
+    """The printed assumptions, computed on the instance."""
+    laws, r, q = world(SEEN)
+    halves = {w: (laws[0][w] + laws[1][w]) / 2 for w in BITS}
+    return {
+        MIXTURE: r == halves and is_distribution(r),
+        ANY_Q: is_distribution(q),
+    }
+
+
+def _sides() -> tuple[Log, Log, Log]:
+    """Information, its bound, and the middle of Eq. (2), on the instance."""
+    laws, r, q = world(SEEN)
+    bound = divergence(laws[SAMPLE], q)
+    return divergence(laws[SAMPLE], r), bound, bound - divergence(r, q)
+
+
+def _eq2_refuted() -> Evidence:
+    information, bound, middle = _sides()
+    summary = (
+        r"A bit drawn by Laplace's rule $\frac{1+\#1}{2+n}$, a fair coin as the population, one 1 "
+        rf"seen before, the sample another 1: the left side is {float(information):.4f}, the "
+        rf"middle {float(middle):.4f}, the bound {float(bound):.4f}."
+    )
+    exact = information == Log(Fraction(144, 125), 4) and bound == Log(Fraction(2187, 2048), 4)
+    passed = exact and information > bound > middle
+    return Evidence(passed, summary, {}, _met(), INSTANCE)
+
+
+def _on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
+    laws, r, q = world(seen)
+    return (
+        average([(FAIR, divergence(laws[z], r)) for z in BITS]),
+        average([(FAIR, divergence(laws[z], q)) for z in BITS]),
+        divergence(r, q),
+    )
+
+
+def _repaired_on_average() -> Evidence:
+    information, bound, rest = _on_average(SEEN)
+    summary = (
+        rf"On the same instance, averaged over the sample: {float(information):.5f} = "
+        rf"{float(bound):.5f} - {float(rest):.5f}, exactly."
+    )
+    return Evidence(information == bound - rest < bound, summary, instance=INSTANCE)
+
+
+def _repaired_pointwise() -> Evidence:
+    laws, r, _ = world(SEEN)
+    information, bound = divergence(laws[SAMPLE], r), replace_one(laws, SAMPLE)
+    summary = (
+        rf"On the same instance, for this very sample: {float(information):.4f} $\le$ "
+        rf"{float(bound):.4f}, the mean divergence from training with a fresh sample in its place."
+    )
+    exact = bound == FAIR * Log(Fraction(27, 16), 4)
+    return Evidence(exact and information < bound, summary, instance=INSTANCE)
+
+
+#: Chances that the algorithms of the exhaustive check use.
+GRID = tuple(Fraction(k, 5) for k in (1, 2, 3, 4))
+
+
+def _pairs() -> Iterator[tuple[Fraction, dict[int, Distribution], Distribution]]:
+    for chance, a, b, q in product(GRID, repeat=4):
+        yield chance, {0: coin(a), 1: coin(b)}, coin(q)
+
+
+def all_coins() -> Evidence:
+    """Both bounds in every world of two coins; Lemma B.1 rests on it, too."""
+
+    def holds(case: tuple[Fraction, dict[int, Distribution], Distribution]) -> bool:
+        chance, laws, q = case
+        weights = {0: 1 - chance, 1: chance}
+        r = mixture([(weights[z], laws[z]) for z in BITS])
+        gains = {z: divergence(laws[z], r) for z in BITS}
+        mean = average([(weights[z], gains[z]) for z in BITS])
+        bound = average([(weights[z], divergence(laws[z], q)) for z in BITS])
+        fresh = [average([(weights[o], divergence(laws[z], laws[o])) for o in BITS]) for z in BITS]
+        return mean == bound - divergence(r, q) <= bound and all(
+            gains[z] <= min(fresh[z], Log(1 / weights[z])) for z in BITS
+        )
+
+    return enumerate_all(
+        _pairs(),
+        holds,
+        r"Every sample and every weight a bit, all chances fifths: the mean over $z_i$ of Eq. (2), "
+        r"and for each $z_i$ the bounds by a fresh sample and by $\ln\frac1{P(z_i)}$.",
+        count=4**4,
+    )
+
+
+HOLDS = r"""
+Averaged over $z_i\sim P$, with $S_{-i}$ fixed, (2) and (3) are right (Lemma B.1). For one sample,
+$\mathrm{KL}(p_{z_i}\|r)=\mathrm{KL}(p_{z_i}\|q)-\mathbb E_{p_{z_i}}\ln\frac rq$, and the last term
+has either sign. What bounds the information of *this* sample is
+
+$$I(W;z_i\mid S_{-i})\;\le\;\min\Bigl\{\mathbb E_{z'\sim P}\,\mathrm{KL}\bigl(p_A(w\mid S)\,\|\,
+p_A(w\mid S_{-i},z')\bigr),\;\ln\tfrac1{P(z_i)}\Bigr\}:$$
+
+replace the sample instead of leaving it out.
+"""
+
+PROOF = r"""
+On average: Lemma B.1. For one sample: $r$ is a mean, and $\mathrm{KL}(p\|\cdot)$ is convex, so that
+$\mathrm{KL}(p_{z_i}\|\mathbb E_{z'}p_{z'})\le\mathbb E_{z'}\mathrm{KL}(p_{z_i}\|p_{z'})$; and
+$r\ge P(z_i)p_{z_i}$. Nothing bounds it by leaving out: if $A$ without the sample happens to train
+what $A$ trains with it, the right side of (3) is 0, and $I$ can still be $\ln\frac1{P(z_i)}$.
+"""
+
+EQ_2 = Claim(
+    id="unique/eq-2",
+    title="Information of one sample, bounded through any distribution",
+    paper="unique",
+    location="Section 3, Eq. (2)",
+    printed=r"""
+$$\mathrm{KL}(p_A(w\mid S)\|r(w\mid S_{-i}))=\mathrm{KL}(p_A(w\mid S)\|q(w\mid S_{-i}))-
+\mathrm{KL}(r(w\mid S_{-i})\|q(w\mid S_{-i}))\le\mathrm{KL}(p_A(w\mid S)\|q(w\mid S_{-i})),$$
+
+"which is valid for any distribution $q(w\mid S_{-i})$".""",
+    assumptions=(MIXTURE, ANY_Q),
+    verdict=Verdict.FALSE,
+    holds=HOLDS,
+    proof=PROOF,
+    rebuttal=r"""
+*The proof is Lemma B.1, whose divergence is averaged over $y=z_i$.* So it is, and the lemma holds.
+But Eq. (1) and its footnote fix $z_i$ and $S_{-i}$, the scores are used sample by sample, and the
+average is nowhere in Eq. (2).
+""",
+    effect=r"""
+The scores are divergences in their own right and lose nothing. What they lose is the reading as an
+upper bound of the information of *that* sample; over many samples the mean is still bounded.
+""",
+    prior_art=r"""
+The identity on average is the compensation identity (Topsøe, 1967); both pointwise bounds are
+elementary. Not in the paper.
+""",
+    chapter="part4/sample-information",
+    gist=r"True averaged over $z_i$. For one sample: at most $\mathbb E_{z'}\mathrm{KL}(p_S\Vert "
+    r"p_{S^{i\to z'}})$.",
+    uses=("unique/eq-1", "unique/lemma-b.1"),
+    checks=(
+        Check(Kind.EXACT, Role.REFUTES, "Laplace's rule after one 1.", _eq2_refuted),
+        Check(Kind.EXACT, Role.REPAIRED, "The same, averaged.", _repaired_on_average),
+        Check(Kind.EXACT, Role.REPAIRED, "The same sample, replaced.", _repaired_pointwise),
+        Check(Kind.EXACT, Role.SUPPORTS, "Every world of two coins.", all_coins),
+    ),
+)
+
+
+# Eq. 3 -------------------------------------------------------------------------------------------
+
+#: Weights that are the mean of n samples N(m, 1) plus Gaussian noise: tau = 1 / (n s)^2.
+NOISY = ("noisy mean", "the sample equals the mean of the others")
+#: A range of tau for the solver: from noise twice as wide as one sample's pull, to half.
+TAUS = ((Fraction(1, 4), Fraction(4)),)
+
+
+def excess(tau: Any) -> Any:
+    """I of a sample that equals the mean of the others, whose sample information is 0."""
+    return ((1 + tau).log() - tau / (1 + tau)) / 2
+
+
+def _eq3_refuted() -> Evidence:
+    information, bound, _ = _sides()
+    summary = (
+        rf"Laplace's rule as in Eq. (2): $I={float(information):.4f}$, more than $\mathrm{{SI}}="
+        rf"{float(bound):.4f}$."
+    )
+    passed = information > bound and bound == Log(Fraction(2187, 2048), 4)
+    return Evidence(passed, summary, {}, {MIXTURE: _met()[MIXTURE]}, INSTANCE)
+
+
+def _eq3_gaussian() -> Evidence:
+    found = decide_on_box(
+        excess,
+        TAUS,
+        r"$W$ = mean of $n$ samples from $\mathcal N(m,1)$ plus noise $\mathcal N(0,s^2)$, "
+        r"$\tau=(ns)^{-2}\in[\tfrac14,4]$. A sample equal to the mean of the others has "
+        r"$\mathrm{SI}=0<I=\tfrac12[\ln(1+\tau)-\frac\tau{1+\tau}]$.",
+    )
+    return Evidence(found.passed, found.summary, found.data, {MIXTURE: _is_marginal()}, NOISY)
+
+
+def _is_marginal() -> bool:
+    """Whether the noisy mean's r, a Gaussian with variance s^2 + 1/n^2, is the mixture."""
+    import sympy
+
+    n, s, t = sympy.symbols("n s t", positive=True)
+
+    def log_moments(variance: Any) -> Any:  # of a centered Gaussian; they add up in a sum
+        return variance * t**2 / 2
+
+    both = log_moments(s**2) + log_moments(1).subs(t, t / n)
+    variance = log_moments(n).diff(t, t) == n
+    return variance and sympy.simplify(both - log_moments(s**2 + 1 / n**2)) == 0
+
+
+def _eq3_gaussian_average() -> Evidence:
+    found = decide_on_box(
+        lambda tau: tau / 2 - (1 + tau).log() / 2,
+        TAUS,
+        r"Averaged over $z_i$: $\mathbb E I=\tfrac12\ln(1+\tau)<\mathbb E\,\mathrm{SI}=\tau/2$.",
+    )
+    return Evidence(found.passed, found.summary, found.data, instance=NOISY)
+
+
+def half_of_all() -> Evidence:
+    """How often (3) fails in the noisy mean, when the noise hides a single sample."""
+    import sympy
+
+    tau = sympy.Symbol("tau", positive=True)
+    z = sympy.Symbol("z", real=True)
+    information = (sympy.log(1 + tau) - tau / (1 + tau)) / 2 + z**2 * tau / (1 + tau) / 2
+    sample_information = z**2 * tau / 2
+    square = sympy.solve(information - sample_information, z**2)[0]
+    edge = sympy.limit(square, tau, 0)
+    share = sympy.erf(sympy.sqrt(edge) / sympy.sqrt(2))
+    summary = (
+        r"(3) fails exactly for $(z_i-\bar z_{-i})^2<\frac{(1+\tau)\ln(1+\tau)-\tau}{\tau^2}$. As "
+        rf"$\tau\to0$ the right side tends to ${sympy.latex(edge)}$, and the share of samples for "
+        rf"which (3) fails to $\mathrm{{erf}}(\tfrac12)={float(share):.4f}$."
+    )
+    printed = ((1 + tau) * sympy.log(1 + tau) - tau) / tau**2
+    passed = sympy.simplify(square - printed) == 0 and share == sympy.erf(sympy.Rational(1, 2))
+    return Evidence(bool(passed), summary)
+
+
+def _worst() -> Evidence:
+    chance = Fraction(1, 1000)
+    laws = {0: point(0), 1: point(1)}
+    r = mixture([(1 - chance, laws[0]), (chance, laws[1])])
+    information = divergence(laws[1], r)
+    left_out = divergence(laws[1], laws[1])  # without the sample, A returns 1 by default
+    summary = (
+        r"A learner that stores the sample, and 1 without it; 1 has probability $\tfrac1{1000}$: "
+        rf"$\mathrm{{SI}}={float(left_out):.0f}$ and $I={float(information):.4f}=\ln1000$."
+    )
+    passed = is_distribution(r) and information == Log(1 / chance)
+    return Evidence(passed and left_out == Log(Fraction(1)), summary)
+
+
+EQ_3 = Claim(
+    id="unique/eq-3",
+    title="Sample information bounds the information of the sample",
+    paper="unique",
+    location="Section 3, Eq. (3), and the definition of SI after it",
+    printed=r"""
+$$I(W;z_i\mid S_{-i})\le\mathrm{KL}(p_A(w\mid S)\|p_A(w\mid S_{-i}))\triangleq
+\mathrm{SI}(z_i,A).$$""",
+    assumptions=(MIXTURE,),
+    verdict=Verdict.FALSE,
+    holds=HOLDS,
+    proof=PROOF,
+    rebuttal=r"""
+*In the toy example of A.1, $I\approx1.3$ and $\mathrm{SI}\approx3.0$.* One sample of one data set;
+in the Gaussian model of the mean, (3) fails for about half of all samples: for those that lie near
+the others, which is where scores are small.
+""",
+    effect=r"""
+"No sample information, no information" is not licensed by (3). On average over samples it is, and
+the smoothed version inherits exactly that.
+""",
+    prior_art=r"""
+As for Eq. (2).
+""",
+    chapter="part4/sample-information",
+    gist=r"True averaged over $z_i$; for one sample it fails (noisy mean: for about half of them).",
+    uses=("unique/eq-2",),
+    checks=(
+        Check(Kind.EXACT, Role.REFUTES, "Laplace's rule after one 1.", _eq3_refuted),
+        Check(Kind.EXACT, Role.REPAIRED, "The same, averaged.", _repaired_on_average),
+        Check(Kind.EXACT, Role.REPAIRED, "The same sample, replaced.", _repaired_pointwise),
+        Check(Kind.DECIDED, Role.REFUTES, "A mean with Gaussian noise.", _eq3_gaussian),
+        Check(Kind.DECIDED, Role.REPAIRED, "The same, averaged.", _eq3_gaussian_average),
+        Check(Kind.SYMBOLIC, Role.MAGNITUDE, "How often it fails.", half_of_all),
+        Check(Kind.EXACT, Role.ATTAINED, "How far it can fail.", _worst),
+    ),
+)
+
+
+# Eq. 6 -------------------------------------------------------------------------------------------
+
+
+def _eq6_refuted() -> Evidence:
+    information, bound, _ = _sides()
+    mean = average(
+        [(FAIR**2, divergence(world((a,))[0][z], world((a,))[1])) for a, z in product(BITS, BITS)]
+    )
+    summary = (
+        r"The prediction is a label drawn by Laplace's rule. Point by point: "
+        rf"{float(information):.4f} > {float(bound):.4f}. With the printed $\mathbb E_S$ on the "
+        rf"left only: {float(mean):.4f} > {float(bound):.4f}."
+    )
+    passed = mean > bound and information > bound
+    return Evidence(passed, summary, {}, {MIXTURE_Y: _met()[MIXTURE]}, INSTANCE)
+
+
+def _eq6_repaired() -> Evidence:
+    sides = [_on_average((a,)) for a in BITS]
+    left = average([(FAIR, side[0]) for side in sides])
+    right = average([(FAIR, side[1]) for side in sides])
+    summary = rf"With $\mathbb E_S$ on both sides: {float(left):.4f} $\le$ {float(right):.4f}."
+    inside = all(side[0] < side[1] for side in sides)
+    return Evidence(inside and left < right, summary, instance=INSTANCE)
+
+
+MIXTURE_Y = r"$r(\hat y\mid x,S_{-i})=\mathbb E_{z_i'}q(\hat y\mid x,S_{-i},z_i')$"
+
+EQ_6 = Claim(
+    id="unique/eq-6",
+    title="Information of a sample about a prediction",
+    paper="unique",
+    location="Section 4, the display before Eq. (6), and Eq. (6)",
+    printed=r"""
+$$I(z_i;\hat y\mid x,S_{-i})=\mathbb E_S\mathrm{KL}(q(\hat y\mid x,S)\|r(\hat y\mid x,S_{-i}))\le
+\mathrm{KL}(q(\hat y\mid x,S)\|q(\hat y\mid x,S_{-i})).$$""",
+    assumptions=(MIXTURE_Y,),
+    verdict=Verdict.FALSE,
+    holds=r"""
+With the mean over $z_i$ (or over $S$) on both sides it is Lemma B.1. Without it on both sides, it
+fails as Eq. (3) does; with it on the left only, as printed, a mean is compared with one value. For
+one sample, replace it instead of leaving it out (Eq. 2).
+""",
+    proof=PROOF,
+    rebuttal=r"""
+*The missing mean is notation.* Definition 4.1 restores an $\mathbb E_S$ on the right, so it may
+well be; but Proposition 4.2 and all scores are for one $S$ and one $z_i$.
+""",
+    effect=r"""
+As for Eq. (3): F-SI is a divergence of its own, and a bound of information on average only.
+""",
+    prior_art=r"""
+As for Eq. (2).
+""",
+    chapter="part4/information-in-predictions",
+    gist=r"True with the mean over $z_i$ on both sides, not point by point and not as printed.",
+    uses=("unique/eq-2", "unique/lemma-b.1"),
+    checks=(
+        Check(Kind.EXACT, Role.REFUTES, "A label drawn by Laplace's rule.", _eq6_refuted),
+        Check(Kind.EXACT, Role.REPAIRED, "Means on both sides.", _eq6_repaired),
+    ),
+)
+
+
+CLAIMS = (EQ_2, EQ_3, EQ_6)
