@@ -96,8 +96,8 @@ def _mean_loss() -> Evidence:
     return enumerate_all(
         _cases(),
         holds,
-        r"The mean loss: the square is divided by $n-1$, the trace is $\rho(d-\mathrm{tr}\,h)$, the "
-        r"determinant $\rho^d\det(I-h)$, with $\rho=\frac n{n-1}$.",
+        r"The mean loss: the square is divided by $n-1$, the trace is $\rho(d-\mathrm{tr}\,h)$, "
+        r"the determinant $\rho^d\det(I-h)$, with $\rho=\frac n{n-1}$.",
         count=sum(network.samples for network in NETWORKS),
     )
 
