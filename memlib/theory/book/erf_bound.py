@@ -149,7 +149,8 @@ mem is the difference of the probabilities of one event (the right prediction, g
 a random prediction averages over events), so at most TV. Between $\mathcal N(a,\Sigma)$ and
 $\mathcal N(b,\Sigma)$ the best event is the half-space where the density ratio exceeds 1. Along
 $\Sigma^{-1}(a-b)$ both are Gaussians on a line, $\delta=\|a-b\|_{\Sigma^{-1}}$ apart, and the event
-gains $2\Phi(\delta/2)-1=\mathrm{erf}(\delta/(2\sqrt2))$, with $\delta^2=2\,\mathrm{SI}$.
+gains $2\Phi(\delta/2)-1=\mathrm{erf}(\delta/(2\sqrt2))$, with $\delta^2=2\,\mathrm{SI}$. Below
+Pinsker's bound: $\mathrm{erf}(x)\le\frac2{\sqrt\pi}x<\sqrt2\,x$ at $x=\frac12\sqrt{\mathrm{SI}}>0$.
 
 For a random $A$ couple $A(S)$ and $A(S_{-i})$ in the best way: both smoothed laws are mixtures of
 Gaussians over the coupling, TV is convex in the pair, and $u\mapsto\mathrm{erf}(\sqrt u/(2\sqrt2))$

@@ -77,6 +77,31 @@ def _same() -> Evidence:
     )
 
 
+def _mean_loss() -> Evidence:
+    import sympy
+
+    def holds(case: tuple[Network, int]) -> bool:
+        network, i = case
+        rest, n = without(network, i), network.samples
+        first, second = hessian(network) / n, hessian(rest) / (n - 1)
+        shift = minimum(network) - minimum(rest)
+        square, trace, determinant = by_leverage(network, i)
+        ratio, rho, d = second * first.inv(), Fraction(n, n - 1), first.rows
+        return (
+            fraction((shift.T * second * shift)[0]) == square / (n - 1)
+            and fraction(ratio.trace()) == rho * (d + trace)
+            and fraction(sympy.det(ratio)) == rho**d * determinant
+        )
+
+    return enumerate_all(
+        _cases(),
+        holds,
+        r"The mean loss: the square is divided by $n-1$, the trace is $\rho(d-\mathrm{tr}\,h)$, "
+        r"the determinant $\rho^d\det(I-h)$, with $\rho=\frac n{n-1}$.",
+        count=sum(network.samples for network in NETWORKS),
+    )
+
+
 def removal() -> Derivation:
     """One output, two weights, everything symbolic: from Eq. (21) to leverage and residual."""
     import sympy
@@ -202,6 +227,7 @@ the steady state is that of an Ornstein-Uhlenbeck process. The formula is not in
             lambda: derived(removal()),
         ),
         Check(Kind.EXACT, Role.SUPPORTS, "Against training twice, k = 1 and 2.", _same),
+        Check(Kind.EXACT, Role.SUPPORTS, "With the mean loss.", _mean_loss),
         Check(Kind.DECIDED, Role.SUPPORTS, "The part without the label.", _rest_positive),
         Check(
             Kind.DECIDED,

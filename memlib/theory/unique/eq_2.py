@@ -197,7 +197,8 @@ elementary. Not in the paper.
 
 # Eq. 3 -------------------------------------------------------------------------------------------
 
-#: Weights that are the mean of n samples N(m, 1) plus Gaussian noise: tau = 1 / (n s)^2.
+#: Weights that are the mean of n samples N(m, 1) plus Gaussian noise: tau = 1 / (n s)^2. The mean
+#: of the other samples is m.
 NOISY = ("noisy mean", "the sample equals the mean of the others")
 #: A range of tau for the solver: from noise twice as wide as one sample's pull, to half.
 TAUS = ((Fraction(1, 4), Fraction(4)),)
@@ -223,7 +224,7 @@ def _eq3_gaussian() -> Evidence:
         excess,
         TAUS,
         r"$W$ = mean of $n$ samples from $\mathcal N(m,1)$ plus noise $\mathcal N(0,s^2)$, "
-        r"$\tau=(ns)^{-2}\in[\tfrac14,4]$. A sample equal to the mean of the others has "
+        r"$\tau=(ns)^{-2}\in[\tfrac14,4]$, the mean of the others is $m$. A sample equal to it has "
         r"$\mathrm{SI}=0<I=\tfrac12[\ln(1+\tau)-\frac\tau{1+\tau}]$.",
     )
     return Evidence(found.passed, found.summary, found.data, {MIXTURE: _is_marginal()}, NOISY)
@@ -264,7 +265,8 @@ def half_of_all() -> Evidence:
     edge = sympy.limit(square, tau, 0)
     share = sympy.erf(sympy.sqrt(edge) / sympy.sqrt(2))
     summary = (
-        r"(3) fails exactly for $(z_i-\bar z_{-i})^2<\frac{(1+\tau)\ln(1+\tau)-\tau}{\tau^2}$. As "
+        r"With the mean of the others at $m$, (3) fails exactly for "
+        r"$(z_i-m)^2<\frac{(1+\tau)\ln(1+\tau)-\tau}{\tau^2}$. As "
         rf"$\tau\to0$ the right side tends to ${sympy.latex(edge)}$, and the share of samples for "
         rf"which (3) fails to $\mathrm{{erf}}(\tfrac12)={float(share):.4f}$."
     )
@@ -301,8 +303,8 @@ $$I(W;z_i\mid S_{-i})\le\mathrm{KL}(p_A(w\mid S)\|p_A(w\mid S_{-i}))\triangleq
     proof=PROOF,
     rebuttal=r"""
 *In the toy example of A.1, $I\approx1.3$ and $\mathrm{SI}\approx3.0$.* One sample of one data set;
-in the Gaussian model of the mean, (3) fails for about half of all samples: for those that lie near
-the others, which is where scores are small.
+in the Gaussian model of the mean (others with the population's mean), (3) fails for about half of
+all samples: for those that lie near the others, which is where scores are small.
 """,
     effect=r"""
 "No sample information, no information" is not licensed by (3). On average over samples it is, and

@@ -195,7 +195,7 @@ H^{-1}$, so $\Sigma_{-i}=\Sigma$ means $\nabla f_i\nabla f_i^T=H-H_{-i}=0$.
 *It is stated as an assumption, the rank deficiency of $\Lambda$ is mentioned (Appendix C), and the
 proposition only motivates a choice of $\Sigma$.* All true, and nothing in the proof is wrong. There
 are instances that meet the assumption (one weight, labels chosen to fit; repeated inputs). But in
-the regime of the experiments ($n=1000$ samples, millions of weights) it cannot be met.
+the regime of the experiments ($n=1000$ samples, millions of weights) $\Sigma$ has no inverse.
 """,
     effect=r"""
 The equality of the two notions is not established for any network of the paper. The experiments
