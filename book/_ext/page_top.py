@@ -11,6 +11,8 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from math import ceil
 from pathlib import Path
@@ -50,12 +52,12 @@ def claims_of(app: Sphinx, chapter: str) -> list[Claim]:
     return [c for c in CLAIMS if c.chapter == chapter or anchor(c.id) in shown]
 
 
-def claims_item(claims: list[Claim], ledger: str) -> str:
+def claims_item(claims: list[Claim], uri: Callable[[str], str]) -> str:
     """Returns the number of claims by verdict, and the list of them, as HTML."""
     count = Counter(claim.verdict for claim in claims)
     counts = ", ".join(f"{count[v]} {escape(badge(v))}" for v in VERDICTS if count[v])
     entries = "".join(
-        f'<li><a href="{ledger}#{anchor(c.id)}">{c.id}</a> '
+        f'<li><a href="{uri(f"book/ledger/{c.paper}")}#{anchor(c.id)}">{c.id}</a> '
         f'<span class="verdict verdict-{c.verdict}">{escape(badge(c.verdict))}</span></li>'
         for c in claims
     )
@@ -99,7 +101,7 @@ def add_line(
     items = [
         f"{minutes} min to read, at {WORDS_PER_MINUTE} words a minute",
         lab_item(app, pagename, found[1]),
-        claims_item(claims, app.builder.get_relative_uri(pagename, "book/ledger")),
+        claims_item(claims, partial(app.builder.get_relative_uri, pagename)),
     ]
     line = "".join(f"<li>{item}</li>" for item in items if item)
     head, title, rest = context["body"].partition("</h1>")

@@ -120,10 +120,11 @@ def paper_page(paper: str, results: Sequence[Result], root: Path | None = None) 
     entries = [result for result in results if result.claim.paper == paper]
     lines = [f"(ledger-{paper})=", f"# {PAPERS[paper]}", ""]
     if not entries:
-        lines += ["No claim of this paper is on trial here. Back to the [ledger](../ledger.md)."]
+        lines += [f"{short(paper)}: no claim is on trial here. Back to the [ledger](../ledger.md)."]
     else:
         lines += [
-            f"{len(entries)} claims of the [ledger](../ledger.md), each with its evidence.",
+            f"{short(paper)}: {len(entries)} {'claim' if len(entries) == 1 else 'claims'} of the "
+            "[ledger](../ledger.md), each with its evidence.",
             "",
         ]
     for result in entries:

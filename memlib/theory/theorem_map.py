@@ -233,7 +233,7 @@ def _box(claim: Claim, x: int, y: int, elsewhere: int) -> str:
     more = f" + {elsewhere}" if elsewhere else ""
     return (
         f'<a href="{page_of(claim)}" class="verdict-{claim.verdict}"'
-        f' aria-label="{claim.id}: {claim.verdict}"'
+        f' data-claim="{claim.id}"'
         ' fill="currentColor">'  # of the underline, which is black otherwise
         f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="6" stroke="currentColor"'
         f' stroke-width="{width}" stroke-dasharray="{dashes or "none"}"/>'

@@ -56,9 +56,9 @@ def test_the_line_lists_the_claims_of_the_chapter_and_counts_their_verdicts(page
     line.locator("summary").press("Enter")
     links = line.locator("details a")
     assert set(links.all_inner_texts()) == ids
-    ledger = (SITE / "book/ledger.html").read_text("utf-8")
-    for target in links.evaluate_all("all => all.map(a => a.getAttribute('href').split('#')[1])"):
-        assert f'id="{target}"' in ledger
+    for entry in links.evaluate_all("all => all.map(a => a.getAttribute('href'))"):
+        file, target = entry.split("book/ledger/" if "book/" in entry else "ledger/")[1].split("#")
+        assert f'id="{target}"' in (SITE / "book/ledger" / file).read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -63,9 +63,11 @@ def test_a_page_has_its_citation_and_the_address_under_which_it_will_be_found(na
 @pytest.mark.parametrize("name", PAGES)
 def test_reporting_a_problem_opens_the_form_with_page_and_version_filled_in(name: str) -> None:
     links = [unescape(link) for link in re.findall(r'href="([^"]*/issues/new[^"]*)"', html(name))]
-    assert len(links) == 2
-    assert links[0] == links[1]  # the theme's button and the link at the foot are the same
-    query = parse_qs(urlsplit(links[0]).query)
+    # the theme's button and the link at the foot are the same; a text may link the form, too
+    filled = [link for link in links if "&where=" in link]
+    assert len(filled) >= 2
+    assert len(set(filled)) == 1
+    query = parse_qs(urlsplit(filled[0]).query)
     assert query["template"] == ["problem.yml"]
     assert set(query) - {"template"} <= {field["id"] for field in FORM["body"]}
     assert (ROOT / query["where"][0]).exists()
@@ -91,7 +93,7 @@ def test_a_preview_takes_sentences_without_formulas_and_escapes_them() -> None:
 
 def test_the_sitemap_lists_every_page() -> None:
     listed = re.findall(r"<loc>(.*?)</loc>", html("sitemap.xml"))
-    assert listed == sorted(pages_address(repository_url(ROOT)) + name for name in PAGES)
+    assert sorted(listed) == sorted(pages_address(repository_url(ROOT)) + name for name in PAGES)
     assert f"{pages_address(repository_url(ROOT))}sitemap.xml" in html("robots.txt")
     assert 'name="robots" content="noindex"' in html("search.html")
 

@@ -46,7 +46,7 @@ def test_the_search_finds_every_named_statement_and_every_claim_first(page: Page
     page.locator("#search-results li a").first.wait_for()
     wanted = list(NAMED)
     assert len(wanted) >= 4
-    wanted += [("book/ledger", anchor(claim.id), claim.id) for claim in CLAIMS]
+    wanted += [(f"book/ledger/{claim.paper}", anchor(claim.id), claim.id) for claim in CLAIMS]
     missed = {
         query: found
         for name, place, query in wanted
