@@ -8,6 +8,7 @@ from memlib.theory.orders import (
     thm_4_1,
     thm_4_2,
     thm_4_3,
+    thm_4_4,
     thm_4_6,
 )
 
@@ -19,5 +20,6 @@ CLAIMS = (
     *thm_4_1.CLAIMS,
     *thm_4_2.CLAIMS,
     *thm_4_3.CLAIMS,
+    *thm_4_4.CLAIMS,
     *thm_4_6.CLAIMS,
 )

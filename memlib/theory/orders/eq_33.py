@@ -40,9 +40,7 @@ def _refuted() -> Evidence:
         early * (curve[0] - curve[late]),
         late * (curve[0] - curve[early]),
     )
-    learned = all(
-        sum(TWINS.squares(i)[:t]) <= TWINS_TAU * t for i, t in enumerate((late, early))
-    )
+    learned = all(sum(TWINS.squares(i)[:t]) <= TWINS_TAU * t for i, t in enumerate((late, early)))
     summary = (
         rf"Two samples, one step to loss 0: $T_a={late}$, $T_b={early}$, and "
         rf"$T_b(\ell_0-\ell_{{T_a}})={show(left)}$ against "
@@ -60,7 +58,10 @@ def _repaired() -> Evidence:
     summary = (
         "What (31) gives on the same run is two inequalities, not an equation: the mean squared "
         r"gradient of the batch and its bound are "
-        + " and ".join(f"{float(a):.4g} ≤ {float(b):.4g} at $T={t}$" for t, (a, b) in zip(times, rows, strict=True))
+        + " and ".join(
+            f"{float(a):.4g} ≤ {float(b):.4g} at $T={t}$"
+            for t, (a, b) in zip(times, rows, strict=True)
+        )
         + "; the two bounds differ."
     )
     (first, first_bound), (second, second_bound) = rows

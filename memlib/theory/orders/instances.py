@@ -5,7 +5,7 @@ Each assumption is a string that claims quote, and a computation on the run.
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 
 from memlib.theory import trajectories
 from memlib.theory.linear_classifier import BOUND, Training, input_gradient, loss, weight_gradient
@@ -65,15 +65,19 @@ def sgd(training: Training) -> Mapping[str, bool]:
 
 
 def _smooth(training: Training) -> bool:
-    """Lipschitz in w with `smoothness()` and in x with the largest `|w|**2`, on all pairs."""
-    weights = [w for i in (None, *range(len(training.data))) for w in training.weights(i)]
-    in_w, in_x = training.smoothness(), max(dot(w, w) for w in weights)
+    """Lipschitz in w with `smoothness()` along every run, and in x with the constant `|w|**2`."""
+    runs = [training.weights(i) for i in (None, *range(len(training.data)))]
+    in_w = training.smoothness()
     return all(
         _square(weight_gradient(v, z), weight_gradient(w, z)) <= in_w**2 * _square(v, w)
-        for v, w, z in product(weights, weights, training.data)
+        for run in runs
+        for v, w in pairwise(run)
+        for z in training.data
     ) and all(
-        _square(input_gradient(w, y), input_gradient(w, z)) <= in_x**2 * _square(y[0], z[0])
-        for w, y, z in product(weights, training.data, training.data)
+        _square(input_gradient(w, y), input_gradient(w, z)) <= dot(w, w) ** 2 * _square(y[0], z[0])
+        for run in runs
+        for w in run
+        for y, z in combinations(training.data, 2)
         if y[1] == z[1]
     )
 
