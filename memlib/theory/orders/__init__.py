@@ -9,6 +9,7 @@ from memlib.theory.orders import (
     thm_4_2,
     thm_4_3,
     thm_4_4,
+    thm_4_5,
     thm_4_6,
 )
 
@@ -21,5 +22,6 @@ CLAIMS = (
     *thm_4_2.CLAIMS,
     *thm_4_3.CLAIMS,
     *thm_4_4.CLAIMS,
+    *thm_4_5.CLAIMS,
     *thm_4_6.CLAIMS,
 )
