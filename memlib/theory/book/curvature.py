@@ -113,16 +113,17 @@ Let the logits $z(x)$ be piecewise affine in the input (a network of affine laye
 ReLU, max- and average pooling, batch normalization in evaluation mode), $p=\mathrm{softmax}(z)$,
 $\ell(x,y)=-\log p_y$. At every $x$ inside a piece and for every label $y$,
 
-$$\mathrm{tr}\,\nabla_x^2\ell(x,y)\;=\;\mathbb E_{\hat y\sim p(x)}\,\|\nabla_x\ell(x,\hat y)\|^2.$$""",
+$$\mathrm{tr}\,\nabla_x^2\ell(x,y)\;=\;\mathbb E_{\hat y\sim p(x)}\,\|\nabla_x\ell(x,\hat
+y)\|^2.$$""",
     assumptions=(
         r"the loss is softmax cross-entropy at temperature 1",
         r"$z$ is affine in a neighborhood of $x$",
     ),
     verdict=Verdict.HOLDS,
-    holds=r"""
-As stated. So curvature is non-negative, does not depend on the label, and costs one gradient per
-class; a label enters it only through what training did to $p$ and $J$. At a temperature $T$,
-$z/T$ takes the place of $z$. For smooth activations the right side is the Gauss-Newton part, and
+    holds=r""" As
+stated. So curvature is non-negative, does not depend on the label, and costs one gradient per
+class; a label enters it only through what training did to $p$ and $J$. At a temperature $T$, $z/T$
+takes the place of $z$. For smooth activations the right side is the Gauss-Newton part, and
 $\sum_k(p-e_y)_k\,\mathrm{tr}\,\nabla^2z_k$ has to be added, which depends on the label and can have
 either sign. At a kink the Hessian does not exist, and second differences with step $h$ that cross
 one are of order $1/h$.

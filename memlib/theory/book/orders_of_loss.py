@@ -140,7 +140,7 @@ inequality of smooth functions.
 
 
 def at_least(gap: Any, mu: Any, m: Any, k_gw_squared: Any) -> Any:
-    """R5: what the mean CSG of a data set is at least, from its mean CSL minus N times the optimum."""
+    """R5: what mean CSG is at least, from mean CSL minus N times the optimum."""
     return 2 * mu * m / k_gw_squared * gap
 
 
@@ -162,7 +162,8 @@ def _r5_decided() -> Evidence:
             batch == each / m,  # the batch gradient: 1/m of the sum, squared, is 1/m of the mean
         ],
         each >= at_least(gap, mu, m, k_gw * k_gw),
-        r"PL in the first layer and (36) give the lower half for the mean squared input gradient of "
+        r"PL in the first layer and (36) give the lower half for the mean squared input "
+        r"gradient of "
         r"the samples, at every step.",
     )
 
@@ -244,8 +245,9 @@ upper half holds.
     proof=r"""
 The gradient of the mean loss in all inputs has
 $\|\nabla_X\ell\|_F^2=\frac1{m^2}\sum_i\|\nabla_{x_i}\ell_i\|^2$. From $W_1^\top\nabla_{W_1}\ell=
-\nabla_X\ell\,X^\top$: $\sigma_{min}(W_1)\|\nabla_{W_1}\ell\|_F\le\sigma_{max}(X)\|\nabla_X\ell\|_F$,
-so $2\mu(\ell-\ell^*)\le\|\nabla_{W_1}\ell\|_F^2\le\frac{k_{gw}^2}m\cdot\frac1m\sum_i\|\nabla_{x_i}
+\nabla_X\ell\,X^\top$:
+$\sigma_{min}(W_1)\|\nabla_{W_1}\ell\|_F\le\sigma_{max}(X)\|\nabla_X\ell\|_F$, so
+$2\mu(\ell-\ell^*)\le\|\nabla_{W_1}\ell\|_F^2\le\frac{k_{gw}^2}m\cdot\frac1m\sum_i\|\nabla_{x_i}
 \ell_i\|^2$. Sum over $t$. The upper half is the self-bounding inequality (R1), averaged.
 """,
     rebuttal="",
@@ -343,7 +345,8 @@ def _no_signal_sharp() -> Evidence:
     summary = (
         rf"99 samples with loss 0 and one with loss 1 at each of ten steps: the variance of CSL is "
         rf"{show(left)} and $(N\sigma_l)^2={show(right)}$, equality. It is about the standard "
-        rf"deviation, not the spread: the one sample is {show(above)} above the mean, more than the "
+        rf"deviation, not the spread: the one sample is {show(above)} above the mean, more "
+        rf"than the "
         rf"slack $N\sigma_l/\sqrt\delta={float(slack) ** 0.5:.2f}$ of $\delta=5\%$."
     )
     return Evidence(

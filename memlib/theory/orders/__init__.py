@@ -7,6 +7,8 @@ from memlib.theory.orders import (
     interpreting,
     learning_time,
     loss_and_memorization,
+    remarks,
+    takeaways,
     thm_4_1,
     thm_4_2,
     thm_4_3,
@@ -28,4 +30,6 @@ CLAIMS = (
     *thm_4_5.CLAIMS,
     *thm_4_6.CLAIMS,
     *interpreting.CLAIMS,
+    *takeaways.CLAIMS,
+    *remarks.CLAIMS,
 )

@@ -33,7 +33,12 @@ def _others_have_none() -> Evidence:
         for (i, (a, y)), (j, (b, z)) in combinations(enumerate(TWINNED), 2)
         if y == z
     }
-    close = {i for pair, distance in distances.items() for i in pair if distance == min(distances.values())}
+    close = {
+        i
+        for pair, distance in distances.items()
+        for i in pair
+        if distance == min(distances.values())
+    }
     summary = (
         rf"In the twinned data the samples {sorted(close)} are adjacent with $\alpha=0$; the "
         rf"nearest sample of the same label is {max(distances.values())} away for the other two."

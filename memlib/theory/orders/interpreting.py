@@ -71,7 +71,7 @@ observation, and Figure 10 of the draft shows it. It is not a consequence of the
 The empirical relation stands; its explanation is open.
 """,
     prior_art=r"""
-An upper bound orders nothing: reviewers of the draft said so (public reviews on OpenReview).
+That an upper bound orders nothing is common knowledge.
 """,
     chapter="part2/memorization-and-learning-time",
     uses=("orders/thm-4.1", "book/no-signal"),
@@ -94,7 +94,9 @@ An upper bound orders nothing: reviewers of the draft said so (public reviews on
 def _never_a_fraction() -> Evidence:
     import z3
 
-    csl, later, first, at_ref, best, early, last = z3.Reals("csl later first at_ref best early last")
+    csl, later, first, at_ref, best, early, last = z3.Reals(
+        "csl later first at_ref best early last"
+    )
     return decide(
         [
             csl == first + later,  # of the training loss: the mean CSL over the samples
@@ -189,14 +191,13 @@ INTERPRETING_4_3 = Claim(
     location='Section 4.2.1, "Interpreting Theory" after Theorem 4.3',
     printed=r"""
 "The upper bound is a fraction of the total iterations, $T_{max}$, where the fraction is determined
-by the ratio of CSG to the initial loss, scaled by the input-weight gradient transformation constant,
-the PL constant $\mu$, and the loss bound parameter on a reference sample." """,
+by the ratio of CSG to the initial loss, scaled by the input-weight gradient transformation
+constant, the PL constant $\mu$, and the loss bound parameter on a reference sample." """,
     assumptions=(),
     verdict=Verdict.GAP,
-    holds=r"""
-With the right constant $\mathcal M=k_{gw}^2/\mu$ (and the gradient of the batch) the "fraction" is
-never below 1. With the printed constant it is any positive number, depending on the unit of length
-of the inputs.
+    holds=r""" With the right constant $\mathcal
+M=k_{gw}^2/\mu$ (and the gradient of the batch) the "fraction" is never below 1. With the printed
+constant it is any positive number, depending on the unit of length of the inputs.
 """,
     proof=r"""
 See Theorem 4.3: $\frac{\mathcal M}{2\lambda\ell_0}\sum_{t<T}\|\nabla_X\ell_t\|^2\ge1$ for every
@@ -204,8 +205,8 @@ $T\ge1$, since already the loss gap at $t=0$ is at least $\lambda\ell_0$. Units:
 CSG is multiplied by $c^2$ when inputs are multiplied by $c$.
 """,
     rebuttal=r"""
-*The sentence is meant as intuition.* The intuition that more CSG allows more learning time is right,
-by R1, where the ratio is CSG over $\tau$.
+*The sentence is meant as intuition.* The intuition that more CSG allows more learning time is
+right, by R1, where the ratio is CSG over $\tau$.
 """,
     effect=r"""
 None on the experiments.
@@ -213,9 +214,7 @@ None on the experiments.
     prior_art="Checking units.",
     chapter="part2/loss-gradient-and-learning-time",
     uses=("orders/thm-4.3",),
-    checks=(
-        Check(Kind.EXACT, Role.FAILING_STEP, "One run, four units of length.", _any_fraction),
-    ),
+    checks=(Check(Kind.EXACT, Role.FAILING_STEP, "One run, four units of length.", _any_fraction),),
     gist=r'With the right constant the "fraction" of $T_{max}$ is never below 1.',
 )
 

@@ -24,7 +24,6 @@ from memlib.theory.orders.instances import (
 )
 from memlib.theory.worlds import mean
 
-
 #: T_a, T_ref, T_max, and the losses l_0, l(T_a), l(T_ref) and held out: numbers that satisfy (33).
 GRANTED = (10, 1, 10, Fraction(1), Fraction(9, 10), Fraction(99, 100), Fraction(99, 100))
 
@@ -103,7 +102,8 @@ def _even_granted() -> Evidence:
     repaired = t_b * (out - at_a) / (first - out)
     summary = (
         rf"Losses {show(first)} at 0, {show(at_b)} at $T_{{ref}}={t_b}$, {show(at_a)} at "
-        rf"$T_a={t_a}$, held out {show(out)} for both, $\beta=\sigma_l=0$: (33) is an equation, (5) "
+        rf"$T_a={t_a}$, held out {show(out)} for both, $\beta=\sigma_l=0$: (33) is an "
+        rf"equation, (5) "
         rf"says ${t_a - t_b}\le{show(right)}$, and the conditional version "
         rf"${t_a - t_b}\le{show(repaired)}$."
     )
@@ -190,7 +190,8 @@ knowledge.
         Check(Kind.EXACT, Role.FAILING_STEP, "Even granting (33).", _even_granted),
         Check(Kind.SYMBOLIC, Role.FAILING_STEP, "The lost sign.", lambda: derived(lost_sign())),
     ),
-    gist=r"$T_a\le1+\mathrm{CSG}(a)/\tau$; no bound vanishing with mem, $\beta$, $\sigma_l$ can hold.",
+    gist=r"$T_a\le1+\mathrm{CSG}(a)/\tau$; no bound vanishing with mem, $\beta$, $\sigma_l$ "
+    r"can hold.",
 )
 
 

@@ -26,7 +26,7 @@ from memlib.theory.orders.instances import (
     sgd,
     time_of,
 )
-from memlib.theory.worlds import mean
+from memlib.theory.worlds import mean, total
 
 #: A smaller delta, at which the printed denominator turns negative, and its square root.
 SMALL_ROOT = Fraction(1, 100)
@@ -97,7 +97,7 @@ def _plateau_rows() -> tuple[Fraction, list[tuple[int, Fraction, Fraction]]]:
     squares = [runs.squared_gradients(run, z) for z in PLATEAU]
     tau = squares[1][0]
     return tau, [
-        (time_of(s, tau), sum(s), sum(runs.losses(run, z)))
+        (time_of(s, tau), total(s), total(runs.losses(run, z)))
         for s, z in zip(squares, PLATEAU, strict=True)
     ]
 

@@ -234,7 +234,8 @@ The PL condition: Polyak (1963), Karimi, Nutini and Schmidt (2016). Checking uni
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "The chain, right way up.", lambda: derived(chain())),
         Check(Kind.DECIDED, Role.MAGNITUDE, "The repaired (7) is empty.", _never_below),
     ),
-    gist=r"$\mathcal M$ must be $k_{gw}^2/\mu$; then the right side of (7) is never below $T_{max}$. "
+    gist=r"$\mathcal M$ must be $k_{gw}^2/\mu$; then the right side of (7) is never below "
+    r"$T_{max}$. "
     r"R1 holds instead.",
 )
 

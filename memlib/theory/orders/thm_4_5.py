@@ -114,7 +114,8 @@ def _refuted() -> Evidence:
     right = SMOOTHNESS / 2 * alpha**2 + alpha * steepness
     sizes = [len(DATA_SETS[m]) for m in DATA_SETS]
     summary = (
-        rf"Labels are coin flips, $m={len(COPIES)}$, Gibbs loss ($L=1$). Over all {sum(sizes)} data "
+        rf"Labels are coin flips, $m={len(COPIES)}$, Gibbs loss ($L=1$). Over all "
+        rf"{sum(sizes)} data "
         rf"sets of 2 and 3 samples the empirical risk is the population risk, $\frac12$: "
         rf"$\beta=\gamma=\Delta=0$. A sample that is in $S$ twice: $\mathrm{{mem}}={show(mem)}$, "
         rf"gradient of the model without it {steepness}; printed with $\alpha={alpha}$: "
@@ -138,7 +139,8 @@ def _repaired() -> Evidence:
     exact = (m - 1) * max(gaps)  # the other three gaps are 0
     summary = (
         rf"The gaps that count are four, one of them off the training set: "
-        rf"{', '.join(show(g) for g in gaps)}. Repaired: ${show(_memorization())}\le{show(bound)}$; "
+        rf"{', '.join(show(g) for g in gaps)}. Repaired: "
+        rf"${show(_memorization())}\le{show(bound)}$; "
         rf"with each gap in its own place, ${show(_memorization())}\le{show(exact)}$, equality."
     )
     passed = gaps == [0, Fraction(1, 8), 0, 0] and bound == 1
@@ -199,23 +201,24 @@ THM_4_5 = Claim(
     paper="orders",
     location="Theorem 4.5, Eq. (10) and (11); proof in E.6",
     printed=r"""
-$$\mathrm{mem}(S,\vec z_i)\le C_3+C_4\,\mathbb E_\phi\bigl[\|\nabla\ell(g^\phi_{S^{\setminus i}},z_i)
-\|\bigr],\qquad C_4=\frac{\|\alpha\|}L,$$
+$$\mathrm{mem}(S,\vec z_i)\le C_3+C_4\,\mathbb E_\phi\bigl[\|\nabla\ell(g^\phi_{S^{\setminus
+i}},z_i) \|\bigr],\qquad C_4=\frac{\|\alpha\|}L,$$
 
-$$C_3=\frac{m\beta}L+\frac{(4m-1)\gamma}L+\frac{2(m-1)\Delta}L+\frac{\mathcal L}{2L}\|\alpha\|^2.$$""",
+$$C_3=\frac{m\beta}L+\frac{(4m-1)\gamma}L+\frac{2(m-1)\Delta}L+\frac{\mathcal
+L}{2L}\|\alpha\|^2.$$""",
     assumptions=(STABLE, GENERAL, BIAS, BOUNDED, SMOOTH, ADJACENT),
     verdict=Verdict.FALSE,
-    holds=r"""
-Gibbs loss, $z_j$ in $S$ with $y_j=y_i$ and $\|x_i-x_j\|\le\alpha$, and $\gamma$ a bound on the
-*four* gaps between empirical and population risk of $(g_S,S)$, $(g_S,S^{\setminus i})$,
-$(g_{S^{\setminus i}},S^{\setminus i})$, $(g_{S^{\setminus i}},S^{\setminus ij})$, in expectation:
+    holds=r""" Gibbs loss, $z_j$ in $S$ with $y_j=y_i$ and
+$\|x_i-x_j\|\le\alpha$, and $\gamma$ a bound on the *four* gaps between empirical and population
+risk of $(g_S,S)$, $(g_S,S^{\setminus i})$, $(g_{S^{\setminus i}},S^{\setminus i})$,
+$(g_{S^{\setminus i}},S^{\setminus ij})$, in expectation:
 
 $$\mathrm{mem}\le\frac{\beta+4(m-1)\gamma}L+\frac\alpha L\,\mathbb E\|\nabla_x\ell(g_{S^{\setminus
 i}},z_i)\|+\frac{\mathcal L_x\alpha^2}{2L}.$$
 
-The model bias $\Delta$ is not needed, nor $m\beta$. The printed $\gamma$ is not defined. Read as the
-rate of (14), the theorem is false (also for Gibbs loss). Read as in the lemma that E.6 cites, where
-$\gamma\ge L/(m-1)$, it is true and empty: $C_3>4$.
+The model bias $\Delta$ is not needed, nor $m\beta$. The printed $\gamma$ is not defined. Read as
+the rate of (14), the theorem is false (also for Gibbs loss). Read as in the lemma that E.6 cites,
+where $\gamma\ge L/(m-1)$, it is true and empty: $C_3>4$.
 """,
     proof=r"""
 $\ell(g_S,z_i)=mR_{emp}(g_S,S)-(m-1)R_{emp}(g_S,S^{\setminus i})$, and likewise
@@ -226,10 +229,10 @@ errors add up to $m+(m-1)+(m-1)+(m-2)=4(m-1)$ times $\gamma$. Then
 $\ell(g,z_i)\le\ell(g,z_j)+\alpha\|\nabla\ell(g,z_i)\|+\frac{\mathcal L}2\alpha^2$ for
 $g=g_{S^{\setminus i}}$, and Gibbs loss turns the loss difference into $L\,\mathrm{mem}$.
 
-*Counterexample.* With coin-flip labels every classifier has risk $\frac12$, so $\beta=\Delta=0$. The
-learner guesses, except on two copies of a sample at 0 and one at 1: there it answers the label at 0
-with chance $\frac34$ and never the label at 1, so that the training loss is still $\frac12$. Two
-samples are not enough: with $\gamma=0$ a copied sample must be guessed, with its copy or alone.
+*Counterexample.* With coin-flip labels every classifier has risk $\frac12$, so $\beta=\Delta=0$.
+The learner guesses, except on two copies of a sample at 0 and one at 1: there it answers the label
+at 0 with chance $\frac34$ and never the label at 1, so that the training loss is still $\frac12$.
+Two samples are not enough: with $\gamma=0$ a copied sample must be guessed, with its copy or alone.
 """,
     rebuttal=r"""
 *$\gamma$ is the constant of Lemma A.1 of the cited paper.* Then the theorem says
