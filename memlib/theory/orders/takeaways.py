@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from memlib.theory.book.cumulative_loss import SCALE, gibbs_trial
+from memlib.theory.book.cumulative_loss import FREE, TIED, WORLD, gibbs_trial
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, decide, derived, show
 from memlib.theory.linear_classifier import Training
@@ -16,12 +16,12 @@ LABELS = (1, 1, 1)
 
 
 def _more_memorization_less_csl() -> Evidence:
-    trials = [gibbs_trial(LABELS, 0, keep, free=True) for keep in KEEPS]
+    trials = [gibbs_trial(LABELS, 0, FREE, keep) for keep in KEEPS]
     held_out = {tuple(trial["held_out"]) for trial in trials}
     mem = [max(trial["mem"]) for trial in trials]
     csl = [total(trial["loss"]) for trial in trials]
     summary = (
-        rf"Two learners whose held-out loss is the same at every step ($L={SCALE}$): final "
+        rf"Two learners whose held-out loss is the same at every step ($L={WORLD.scale}$): final "
         rf"memorization {show(mem[0])} and {show(mem[1])}, CSL {float(csl[0]):.3f} and "
         rf"{float(csl[1]):.3f}."
     )
@@ -35,7 +35,7 @@ TOGETHER, APART = ((1, 0, 1), (0, 1)), ((1, 0, 0), (1, 0))
 
 def _pair(labels: tuple[int, ...], samples: tuple[int, int]) -> list[tuple[Fraction, Fraction]]:
     """Final memorization and CSL of two samples of one data set."""
-    trials = [gibbs_trial(labels, i) for i in samples]
+    trials = [gibbs_trial(labels, i, TIED) for i in samples]
     return [(trial["mem"][-1], total(trial["loss"])) for trial in trials]
 
 
