@@ -21,9 +21,12 @@ from memlib.theory.orders.instances import (
     VARIANCE,
     bounded,
     sgd,
+    twins,
 )
 from memlib.theory.worlds import mean
 
+#: Twins more and more alike.
+RATIOS = (Fraction(9, 10), Fraction(99, 100), Fraction(999, 1000))
 #: T_a, T_ref, T_max, and the losses l_0, l(T_a), l(T_ref) and held out: numbers that satisfy (33).
 GRANTED = (10, 1, 10, Fraction(1), Fraction(9, 10), Fraction(99, 100), Fraction(99, 100))
 
@@ -59,6 +62,25 @@ def _refuted() -> Evidence:
     equal = left_out == curve[early]  # the printed assumption, at its edge
     pinned = (late, early, round(10**10 * right)) == (2, 1, 4020000130)
     return Evidence(pinned and equal and late - early > right, summary, {}, assumptions, TWINS)
+
+
+def _vanishing() -> Evidence:
+    gaps, bounds = [], []
+    for ratio in RATIOS:
+        run = twins(ratio)
+        tau = run.squares(1)[0]
+        beta, noise = run.stability(), run.deviation() / ROOT_DELTA
+        gaps.append(run.time(0, tau) - run.time(1, tau))
+        bounds.append(
+            printed(run.steps, BOUND, run.mean_curve()[0], abs(run.memorization(0)), beta, noise)
+        )
+    summary = (
+        rf"Twins whose first residuals are in the ratio {', '.join(show(r) for r in RATIOS)}: the "
+        rf"difference of learning times stays {', '.join(str(g) for g in gaps)}, the right side of "
+        rf"(5) is {', '.join(f'{float(b):.2g}' for b in bounds)}."
+    )
+    pinned = [round(10**10 * b) for b in bounds] == [42004787251, 4020000130, 400200000]
+    return Evidence(pinned and gaps == [1, 1, 1], summary)
 
 
 def _repaired() -> Evidence:
@@ -186,6 +208,7 @@ knowledge.
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Twins on two sides of a threshold.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "R1 on the twins.", _repaired),
+        Check(Kind.EXACT, Role.MAGNITUDE, "The bound goes to zero, the gap does not.", _vanishing),
         Check(Kind.DECIDED, Role.SUPPORTS, "The conditional version.", _conditional),
         Check(Kind.EXACT, Role.FAILING_STEP, "Even granting (33).", _even_granted),
         Check(Kind.SYMBOLIC, Role.FAILING_STEP, "The lost sign.", lambda: derived(lost_sign())),

@@ -153,7 +153,7 @@ in which CSL does not appear. With $C_6=\sum_t\mathbb E\ell_{t+1}$ in its place,
 *Counterexample.* CSL has one term per step; nothing on the right of (8) grows with the number of
 steps. Two samples, each learned along its own axis, lose at the rate $(1-\frac1{200})^{2t}$. The
 left side passes 1 once $\mathrm{CSL}>L(\frac{6L}{\ell_0}+2)-\beta$, which from $\ell_0=\frac L2$
-takes at least 28 weights.
+takes about 28 weights.
 
 *Conditional version.* The hypothesis gives $T_b(\ell_0-\ell_{T_a})\le T_aL$ with
 $\ell_0\le L$, $\ell_{T_b}\ge0$; so $-\ell_{T_a}\le LT_a/T_b-\ell_0$. Add
