@@ -22,7 +22,7 @@ STABLE = r"error stability $\beta$ (Eq. 1)"
 VARIANCE = r"the loss of a random sample deviates from the training loss by at most $\sigma_l$"
 PROXIMAL = r"$\ell(w_{T_{ref}})=(1-\lambda)\,\ell(w_0)$ for a reference sample ($\lambda$-proximal)"
 SIGN = r"E.2: $\ell^{\setminus b}(w^*)\ge\ell(w_{T_b})$ and $T_a>T_b$"
-CONFIDENCE = r"more than the exceptional fraction $\delta$ of the samples is concerned"
+CONFIDENCE = r"confidence $1-\delta$: at most a fraction $\delta$ of the samples is exempt"
 
 #: The larger one of the residuals that training starts from.
 START = Fraction(1, 2)

@@ -130,9 +130,10 @@ THM_4_4 = Claim(
     printed=r"""
 With confidence $1-\delta$,
 
-$$C_5\bigl(\mathrm{CSL}(\vec z_i)-C_6+C_7\bigr)\le\mathrm{mem}(S,\vec z_i),\qquad
-C_5=\Bigl(\frac{3L^2}{\mathbb E\ell(\vec w_0)}-L\Bigr)^{-1},\quad C_6=\hat T_{ref}\,\ell(\vec
-w^*),$$
+$$C_5\bigl(\mathrm{CSL}(\vec z_i)-C_6+C_7\bigr)\le\mathrm{mem}(S,\vec z_i),$$
+
+$$C_5=\Bigl(\frac{3L^2}{\mathbb E\ell(\vec w_0)}-L\Bigr)^{-1},\qquad
+C_6=\hat T_{ref}\,\ell(\vec w^*),$$
 
 $$C_7=\beta-\frac{3L^2}{\mathbb E\ell(\vec w_0)}-3L-\Bigl(1+\frac{6L}{\mathbb E\ell(\vec w_0)}\Bigr)
 \frac{\sigma_l}{\sqrt\delta}.$$""",
@@ -172,7 +173,8 @@ has no condition on $T_{max}$, and training longer only increases CSL.
 """,
     effect=r"""
 The correlation of CSL with memorization scores in the experiments stands; R2 explains it by
-held-out difficulty. A lower bound on memorization by CSL does not.
+held-out difficulty. A lower bound on
+memorization by CSL does not hold.
 """,
     prior_art=r"""
 R2 is elementary.

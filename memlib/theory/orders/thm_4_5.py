@@ -119,7 +119,7 @@ def _refuted() -> Evidence:
         rf"sets of 2 and 3 samples the empirical risk is the population risk, $\frac12$: "
         rf"$\beta=\gamma=\Delta=0$. A sample that is in $S$ twice: $\mathrm{{mem}}={show(mem)}$, "
         rf"gradient of the model without it {steepness}; printed with $\alpha={alpha}$: "
-        rf"${show(mem)}\le{show(right)}$."
+        rf"${mem}\le{right}$."
     )
     pinned = (mem, right) == (Fraction(1, 4), Fraction(1, 500_000)) and sizes == [16, 64]
     return Evidence(pinned and mem > right, summary, {}, _assumptions(), (LEARNER, COPIES))
@@ -237,7 +237,7 @@ Two samples are not enough: with $\gamma=0$ a copied sample must be guessed, wit
     rebuttal=r"""
 *$\gamma$ is the constant of Lemma A.1 of the cited paper.* Then the theorem says
 $\mathrm{mem}\le4+\dots$, for every $m$: the factor $4m-1$ undoes any rate. *A learner that
-recognizes three data sets is artificial.* It is; the theorem has no condition on the learner, and
+recognizes a few data sets is artificial.* It is; the theorem has no condition on the learner, and
 none of SGD is used in its proof. E.6 prints the one-sided half of (41), while the lemma it cites
 has an absolute value: a slip in copying.
 """,
