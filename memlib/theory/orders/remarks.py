@@ -94,6 +94,7 @@ outside of that regime, as their memorization shows.
     effect=r"""
 The theorems that use smoothness speak of networks with smooth activations (and of their constants);
 those of the experiments have ReLU. The remark concerns plausibility, and refutes no theorem.
+The published version assumes uniform stability itself (its Eq. 4).
 """,
     prior_art=r"""
 Memorization against stability: Feldman (2020), Section 1. Bousquet and Elisseeff (2002).

@@ -174,7 +174,7 @@ has no condition on $T_{max}$, and training longer only increases CSL.
     effect=r"""
 The correlation of CSL with memorization scores in the experiments stands; R2 explains it by
 held-out difficulty. A lower bound on
-memorization by CSL does not hold.
+memorization by CSL does not hold. The published version reverses the inequality (its Theorem 5.5).
 """,
     prior_art=r"""
 R2 is elementary.
