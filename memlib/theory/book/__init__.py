@@ -2,15 +2,21 @@
 
 from memlib.theory.book import (
     cumulative_loss,
+    curvature,
     erf_bound,
     langevin_si,
     learning_time,
     loo_one_inverse,
+    no_signal,
+    orders_of_loss,
 )
 
 CLAIMS = (
     *learning_time.CLAIMS,
     *cumulative_loss.CLAIMS,
+    *orders_of_loss.CLAIMS,
+    *no_signal.CLAIMS,
+    *curvature.CLAIMS,
     *erf_bound.CLAIMS,
     *langevin_si.CLAIMS,
     *loo_one_inverse.CLAIMS,
