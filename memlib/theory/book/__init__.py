@@ -1,5 +1,5 @@
 """The book's own results: what holds in place of a printed statement, with proof."""
 
-from memlib.theory.book import cumulative_loss, learning_time
+from memlib.theory.book import cumulative_loss, learning_time, privacy
 
-CLAIMS = (*learning_time.CLAIMS, *cumulative_loss.CLAIMS)
+CLAIMS = (*learning_time.CLAIMS, *cumulative_loss.CLAIMS, *privacy.CLAIMS)
