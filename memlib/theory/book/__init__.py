@@ -1,5 +1,10 @@
 """The book's own results: what holds in place of a printed statement, with proof."""
 
-from memlib.theory.book import cumulative_loss, learning_time, privacy
+from memlib.theory.book import cumulative_loss, learning_time, privacy, privacy_profile
 
-CLAIMS = (*learning_time.CLAIMS, *cumulative_loss.CLAIMS, *privacy.CLAIMS)
+CLAIMS = (
+    *learning_time.CLAIMS,
+    *cumulative_loss.CLAIMS,
+    *privacy.CLAIMS,
+    *privacy_profile.CLAIMS,
+)
