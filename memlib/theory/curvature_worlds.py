@@ -43,7 +43,7 @@ class Spline:
 def differentiate(coefficients: Polynomial, times: int = 1) -> Polynomial:
     """The coefficients of a derivative."""
     for _ in range(times):
-        coefficients = tuple(k * c for k, c in enumerate(coefficients))[1:]
+        coefficients = tuple(k * c for k, c in enumerate(coefficients))[1:] or (0,)
     return coefficients
 
 
@@ -67,7 +67,9 @@ def at(spline: Spline, x: Fraction | int, order: int = 0) -> Fraction:
     raise ValueError(f"x = {x} is outside [{first}, {last}], where the spline is given")
 
 
-def bernstein(coefficients: Polynomial, low: Fraction | int, high: Fraction | int) -> list[Fraction]:
+def bernstein(
+    coefficients: Polynomial, low: Fraction | int, high: Fraction | int
+) -> list[Fraction]:
     """The Bernstein coefficients of a polynomial on [low, high]: it stays between the least and
     the largest of them.
     """
@@ -102,7 +104,8 @@ def bounds(spline: Spline, order: int = 0) -> tuple[Fraction, Fraction]:
 
 def is_smooth(spline: Spline) -> bool:
     """Whether value, slope and curvature agree where pieces meet (also across a period)."""
-    joints = [(x, a, x, b) for x, (a, b) in zip(spline.knots[1:], pairwise(spline.pieces))]
+    inner = zip(spline.knots[1:-1], pairwise(spline.pieces), strict=True)
+    joints = [(x, a, x, b) for x, (a, b) in inner]
     if spline.periodic:
         joints.append((spline.knots[-1], spline.pieces[-1], spline.knots[0], spline.pieces[0]))
     return all(
@@ -123,6 +126,14 @@ def hessian_constant(spline: Spline) -> Fraction:
     return max(abs(value) for value in bounds(spline, 3))
 
 
+def taylor(value: Any, expansion: Any, rho: Any, size: Any) -> list[Any]:
+    """The z3 formulas that say what a Hessian with Lipschitz constant rho guarantees: at distance
+    `size` a value is within rho size^3 / 6 of its second-order expansion.
+    """
+    rest = rho * size * size * size / 6
+    return [value - expansion <= rest, expansion - value <= rest]
+
+
 def flipped(spline: Spline, level: Fraction | int = 1) -> Spline:
     """The spline `level - f`."""
     pieces = tuple((level - p[0], *(-c for c in p[1:])) for p in spline.pieces)
@@ -138,7 +149,7 @@ EULER = Spline(
 )
 
 
-# Deterministic learners on finite populations ------------------------------------------------------
+# Deterministic learners on finite populations -----------------------------------------------------
 
 
 @dataclass(frozen=True)

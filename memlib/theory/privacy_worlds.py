@@ -33,6 +33,11 @@ def probabilities(*values: Any) -> list[Any]:
     return [bound for value in values for bound in (value >= 0, value <= 1)]
 
 
+def positive(*values: Any) -> list[Any]:
+    """The z3 formulas that say that each value is positive."""
+    return [value > 0 for value in values]
+
+
 def private_event(p: Any, q: Any, factor: Any, delta: Any = 0) -> list[Any]:
     """What (epsilon, delta)-privacy says about one event and its complement, both ways round.
 
@@ -118,6 +123,16 @@ def membership_response(
         rest = ONE - reveal
         found = {truth: rest * keep, lie: rest * (ONE - keep)}
         return {**found, ("certain", truth): reveal} if reveal else found
+
+    return respond
+
+
+def size_response(keep: Fraction, answers: tuple[Any, Any]) -> Mechanism:
+    """Randomized response on: is the number of samples even? Every neighbor changes the truth."""
+
+    def respond(data: Data) -> Distribution:
+        odd = len(data) % 2
+        return {answers[odd]: keep, answers[1 - odd]: ONE - keep}
 
     return respond
 

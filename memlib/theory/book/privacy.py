@@ -204,13 +204,14 @@ $$\bigl|\Pr[\mathcal A(S)\in R]-\Pr[\mathcal A(S^{\setminus i})\in R]\bigr|
 
 and no smaller constant serves all algorithms.""",
     assumptions=(
-        r"$\mathcal A$ is $(\varepsilon,\delta)$-differentially private for adding and removing one "
+        r"$\mathcal A$ is $(\varepsilon,\delta)$-differentially private for adding and removing "
+        r"one "
         r"sample",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""
-As stated, for every $\varepsilon\ge0$ and $0\le\delta\le1$. The statement is about two probabilities,
-so that it holds surely: there is no "with probability $1-\delta$" about it.
+As stated, for every $\varepsilon\ge0$ and $0\le\delta\le1$. The statement is about two
+probabilities, so that it holds surely: there is no "with probability $1-\delta$" about it.
 """,
     proof=r"""
 As for $\delta=0$ (`book/tv-pure`): $p\le Eq+\delta$ and $1-q\le E(1-p)+\delta$ add up to
@@ -313,7 +314,8 @@ $$\mathrm{mem}\le\min\bigl\{1-q,\ (E-1)q+\delta,\ (1-\tfrac1E)(1-q)+\tfrac\delta
 
 Each minimum is reached, for every $p$, every $q$, every $E\ge1$ and $0\le\delta$.""",
     assumptions=(
-        r"$\mathcal A$ is $(\varepsilon,\delta)$-differentially private for adding and removing one "
+        r"$\mathcal A$ is $(\varepsilon,\delta)$-differentially private for adding and removing "
+        r"one "
         r"sample",
     ),
     verdict=Verdict.HOLDS,

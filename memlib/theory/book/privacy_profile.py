@@ -80,15 +80,16 @@ TV_ACCOUNTANT = Claim(
     paper="book",
     location="replaces the bound that Figure 6 of `privacy` is compared with",
     printed=r"""
-Let $\delta(\varepsilon)$ be the privacy profile of $\mathcal A$ (adding or removing one sample): the
-least $\delta$ for which it is $(\varepsilon,\delta)$-private. Then
-$|\mathrm{mem}(\mathcal A,S,i)|\le\delta(0)$ for all $S$ and $i$, and
+Let $\delta(\varepsilon)$ be the privacy profile of $\mathcal A$ (adding or removing one sample):
+the least $\delta$ for which it is $(\varepsilon,\delta)$-private. Then $|\mathrm{mem}(\mathcal
+A,S,i)|\le\delta(0)$ for all $S$ and $i$, and
 
 $$\delta(0)=\min_{\varepsilon\ge0}\frac{e^\varepsilon-1+2\,\delta(\varepsilon)}{e^\varepsilon+1}:$$
 
 no single point of the profile says more.""",
     assumptions=(
-        r"$\delta(\varepsilon)$ is the profile of $\mathcal A$, or an upper bound on it, for adding and "
+        r"$\delta(\varepsilon)$ is the profile of $\mathcal A$, or an upper bound on it, for "
+        r"adding and "
         r"removing one sample",
     ),
     verdict=Verdict.HOLDS,
@@ -99,10 +100,10 @@ valid bound, not the exact one.
 """,
     proof=r"""
 $\delta(0)=\sup_R\Pr[\mathcal A(S)\in R]-\Pr[\mathcal A(S')\in R]$ by definition, over all neighbors
-in both orders: the largest total variation distance. Memorization is such a difference for the event
-$R=\{h:h(x_i)=y_i\}$. Each pair $(\varepsilon,\delta(\varepsilon))$ bounds the same supremum by
-`book/tv-approx`, so every value of the fraction is at least $\delta(0)$; at $\varepsilon=0$ it is
-$\delta(0)$.
+in both orders: the largest total variation distance. Memorization is such a difference for the
+event $R=\{h:h(x_i)=y_i\}$. Each pair $(\varepsilon,\delta(\varepsilon))$ bounds the same supremum
+by `book/tv-approx`, so every value of the fraction is at least $\delta(0)$; at $\varepsilon=0$ it
+is $\delta(0)$.
 
 For a fixed pair of output distributions the bound is attained: let the hypothesis be right exactly
 on the event where the first probability exceeds the second.
@@ -121,11 +122,14 @@ $\varepsilon=0$ is total variation is immediate. Not in the paper.
     checks=(
         Check(Kind.EXACT, Role.SUPPORTS, "The profile at zero.", _profile_at_zero),
         Check(
-            Kind.EXACT, Role.SHARP, "Two answers: reached, and less than epsilon says.",
+            Kind.EXACT,
+            Role.SHARP,
+            "Two answers: reached, and less than epsilon says.",
             _profile_composed,
         ),
     ),
-    gist=r"$|\mathrm{mem}|\le\delta(0)$, the best that any $(\varepsilon,\delta)$ of the profile gives",
+    gist=r"$|\mathrm{mem}|\le\delta(0)$, the best that any $(\varepsilon,\delta)$ of the profile "
+    r"gives",
 )
 
 
@@ -210,10 +214,10 @@ $|\mathrm{mem}(\mathcal A,S,i)|\le2\Phi(\mu/2)-1$, and the Gaussian mechanism re
 As stated, for every $\mu\ge0$; $2\Phi(\mu/2)-1=\mathrm{erf}(\mu/\sqrt8)$.
 """,
     proof=r"""
-A test that rejects on $R$ has errors $\alpha=Q(R)$ and $\beta=1-P(R)$, so $P(R)-Q(R)=1-\alpha-\beta$.
-By assumption $\beta$ is at least the type II error of the best test of $N(0,1)$ against $N(\mu,1)$
-at the same $\alpha$, which rejects on a half-line $x>\mu/2+s$. So $P(R)-Q(R)$ is at most the gain of
-a half-line, $\Phi(\mu/2-s)-\Phi(-\mu/2-s)$. Its slope in $s$ is
+A test that rejects on $R$ has errors $\alpha=Q(R)$ and $\beta=1-P(R)$, so
+$P(R)-Q(R)=1-\alpha-\beta$. By assumption $\beta$ is at least the type II error of the best test of
+$N(0,1)$ against $N(\mu,1)$ at the same $\alpha$, which rejects on a half-line $x>\mu/2+s$. So
+$P(R)-Q(R)$ is at most the gain of a half-line, $\Phi(\mu/2-s)-\Phi(-\mu/2-s)$. Its slope in $s$ is
 $\varphi(s+\mu/2)(1-e^{\mu s})$, positive below $s=0$ and negative above: the largest gain is at
 $s=0$, and equals $2\Phi(\mu/2)-1$.
 
