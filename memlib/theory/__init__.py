@@ -9,12 +9,12 @@ Example:
 """
 
 from memlib.errors import UnknownName
-from memlib.theory import book, feldman, orders
+from memlib.theory import book, feldman, orders, privacy
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict, registry
 
 __all__ = ["CLAIMS", "Check", "Claim", "Evidence", "Kind", "Role", "Verdict", "get"]
 
-CLAIMS: tuple[Claim, ...] = registry(feldman.CLAIMS, orders.CLAIMS, book.CLAIMS)
+CLAIMS: tuple[Claim, ...] = registry(feldman.CLAIMS, orders.CLAIMS, privacy.CLAIMS, book.CLAIMS)
 
 
 def get(claim_id: str) -> Claim:

@@ -243,3 +243,39 @@ def twins(shifts: Iterable[Fraction | int]) -> dict[str, Fraction]:
         "second": mean([v**2 for v in values]),
         "third": mean([abs(v) ** 3 for v in values]),
     }
+
+
+def hit(predict: Predict, sample: Sample) -> int:
+    """1 if the prediction is the label, else 0."""
+    return int(predict(sample[0]) == sample[1])
+
+
+def memorized(world: RiskWorld, data: Data, i: int) -> int:
+    """Feldman's memorization of sample i by the world's deterministic learner: -1, 0 or 1."""
+    with_it, left = world.learner(data), world.learner(without(data, i))
+    return hit(with_it, data[i]) - hit(left, data[i])
+
+
+def has_twins(data: Data, i: int, shifts: Iterable[Fraction | int]) -> bool:
+    """Whether another sample has the label of sample i and an input that is one shift away."""
+    x, y = data[i]
+    return any((x + shift, y) in without(data, i) for shift in shifts)
+
+
+def constant_world(profile: Spline, inputs: Iterable[int]) -> RiskWorld:
+    """A learner that always returns x -> x + 1/2, whatever the data, and so is 0-private.
+
+    The label is a fair coin in {0, 1}, independent of the input, so that E[y | x] = 1/2; the cost
+    is `profile(prediction - 1/2)`: the loss of the learner's predictor at (x, y) is `profile(x)`.
+    """
+    half = Fraction(1, 2)
+
+    def learn(data: Data) -> Predict:
+        return lambda x: x + half
+
+    return RiskWorld(
+        learn,
+        lambda prediction, label: at(profile, prediction - half),
+        evenly(product(inputs, (0, 1))),
+        lambda x: half,
+    )

@@ -121,9 +121,8 @@ def _t1_independence() -> Evidence:
     straight = all(at(line, *CURVATURE) == hessian_constant(line) == 0 for line in LEANING)
     summary = (
         rf"If the hypothesis has seen the shift (a straight line that is higher on the side of the "
-        rf"fresh sample, so that $\rho=0$ and there is no curvature) and the loss after training is "
-        rf"0, memorization is ${show(memorized)}$, the twin law ${show(law)}$ and the error allowed "
-        "0."
+        rf"fresh sample: no curvature, $\rho=0$) and the loss after training is 0, memorization is "
+        rf"${show(memorized)}$, the twin law ${show(law)}$ and the error allowed 0."
     )
     return Evidence(straight and memorized - law == Fraction(1, 16), summary)
 
