@@ -74,7 +74,8 @@ def met(
         STABLE: c.beta > 0 and worlds.error_stability(world, c.m) <= c.beta,
         GENERAL: all(found) and worlds.empirical_gap(world, c.m) <= gamma,
         BIASED: worlds.model_bias(world, c.m) <= c.bias,
-        TWIN: inputs >= set(c.shifts) and moments["mean"] == 0 and moments["second"] == 1,
+        TWIN: any(inputs >= {x + shift for shift in c.shifts} for x in inputs)
+        and (moments["mean"], moments["second"]) == (0, 1),
         BOUNDED: bounded,
         SMOOTH: smooth,
     }
