@@ -1,11 +1,16 @@
 """The claims of `privacy`; a theorem's module is named after it."""
 
 from memlib.theory.privacy import (
+    cross_entropy,
+    curvature_definitions,
     definitions,
     lemma_5_2,
     lemma_a_1,
     lemma_a_2,
     lemma_a_3,
+    offsets,
+    section_6,
+    steps_a_3,
     thm_5_1,
     thm_5_3,
     thm_5_4,
@@ -13,6 +18,7 @@ from memlib.theory.privacy import (
 
 CLAIMS = (
     *definitions.CLAIMS,
+    *curvature_definitions.CLAIMS,
     *thm_5_1.CLAIMS,
     *lemma_5_2.CLAIMS,
     *thm_5_3.CLAIMS,
@@ -20,4 +26,8 @@ CLAIMS = (
     *lemma_a_1.CLAIMS,
     *lemma_a_2.CLAIMS,
     *lemma_a_3.CLAIMS,
+    *steps_a_3.CLAIMS,
+    *cross_entropy.CLAIMS,
+    *offsets.CLAIMS,
+    *section_6.CLAIMS,
 )

@@ -229,7 +229,7 @@ $m$ cannot say anything about one sample unless $\gamma<L/(4m-2)$.
 The decomposition is that of Bousquet and Elisseeff (2002).
 """,
     chapter=CHAPTER,
-    uses=("privacy/lemma-a.1", "privacy/eq-3"),
+    uses=("privacy/lemma-a.1", "privacy/eq-3", "privacy/eq-5"),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Three samples, another one's loss.", _other_sample),
         Check(Kind.EXACT, Role.REPAIRED, "The same algorithm.", _same_sample),
