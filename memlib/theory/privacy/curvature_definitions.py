@@ -11,8 +11,8 @@ CHAPTER = "part3/curvature-and-memorization"
 
 # Eq. (5): uniform model bias ---------------------------------------------------------------------
 
-#: Numbers of two classes, each equally likely, and of three, before and after renumbering.
-TWO, THREE, RENUMBERED = (0, 1), (0, 0, 1, 2), (0, 0, 2, 1)
+#: Numbers of two classes; of three, the first class twice as frequent; the same, renumbered.
+TWO, THREE, RENUMBERED = (0, 1), (0, 0, 1, 2), (1, 1, 0, 2)
 
 
 def _not_a_label() -> Evidence:
@@ -25,7 +25,7 @@ def _not_a_label() -> Evidence:
 
 
 def _depends_on_numbers() -> Evidence:
-    labels = [tuple(Fraction(y) for y in ys) for ys in (THREE, (1, 1, 0, 2))]
+    labels = [tuple(Fraction(y) for y in ys) for ys in (THREE, RENUMBERED)]
     risks = []
     for ys in labels:
         center = mean(ys)

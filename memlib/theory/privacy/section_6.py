@@ -6,6 +6,7 @@ from typing import Any
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, decide, derived, show
+from memlib.theory.privacy_worlds import positive
 from memlib.theory.worlds import total
 
 CHAPTER = "part3/measuring-curvature"
@@ -132,9 +133,9 @@ def _square_root_decided() -> Evidence:
     values = z3.Reals("x y z")
     first, second = z3.Sum(values), z3.Sum([v * v for v in values])
     return decide(
-        [v >= 0 for v in values],
+        positive(*values),
         z3.And(second <= first * first, first * first <= len(values) * second),
-        r"$\mathrm{tr}H^2\le(\mathrm{tr}H)^2\le3\,\mathrm{tr}H^2$ for all non-negative eigenvalues "
+        r"$\mathrm{tr}H^2\le(\mathrm{tr}H)^2\le3\,\mathrm{tr}H^2$ for all positive eigenvalues "
         r"(three of them).",
     )
 
@@ -155,7 +156,8 @@ EQ_14 = Claim(
     paper="privacy",
     location="Section 6.2, before Eq. (14); Appendix A.10",
     printed=r"""
-$\mathrm{tr}(H)\le\mathrm{tr}(H^2)=\frac1n\sum_{i=0}^n\|Hv_i\|_2^2$ for positive semi-definite $H$.""",
+$\mathrm{tr}(H)\le\mathrm{tr}(H^2)=\frac1n\sum_{i=0}^n\|Hv_i\|_2^2$ for positive semi-definite
+$H$.""",
     assumptions=(PSD,),
     verdict=Verdict.FALSE,
     holds=r"""

@@ -299,4 +299,40 @@ third derivatives.
     gist="No bound by curvature; for a fresh noise twin a two-sided law (T1)",
 )
 
-CLAIMS = (THM_5_1,)
+A_10_PSD = Claim(
+    id="privacy/a.10-psd",
+    title="The theory does not need a positive semi-definite Hessian",
+    paper="privacy",
+    location="Appendix A.10; Section 4 (no assumptions about definiteness)",
+    printed=r"""
+"The theoretical results do not need $H$ to be positive semi-definite (PSD)." """,
+    assumptions=ASSUMPTIONS,
+    verdict=Verdict.FALSE,
+    holds=r"""
+Theorem 5.1 needs it: with a negative trace the right side of (8) can be negative. With a trace that
+is not negative, and the $\gamma$ of Lemma A.1, (8) is true and trivial (`privacy/eq-9`). The
+results that replace it, `book/t0` to `book/t3`, need no definiteness.
+""",
+    proof=r"""
+The first instance of Theorem 5.1: trace $-24$, right side below 0, every assumption met.
+""",
+    rebuttal=r"""
+*The proof uses no definiteness.* It does not; its conclusion shows that something is wrong with it.
+""",
+    effect=r"""
+None on the experiments: rectifier networks with softmax cross-entropy have semi-definite Hessians
+wherever they have any.
+""",
+    prior_art=r"""
+Elementary.
+""",
+    chapter=CHAPTER,
+    uses=("privacy/thm-5.1",),
+    checks=(
+        Check(Kind.EXACT, Role.REFUTES, "A negative right side.", _constant_algorithm),
+        Check(Kind.EXACT, Role.REPAIRED, "The twin law there.", _constant_algorithm_repaired),
+    ),
+    gist="Theorem 5.1 fails for negative traces; T0 to T3 need no definiteness",
+)
+
+CLAIMS = (THM_5_1, A_10_PSD)
