@@ -1,18 +1,13 @@
-"""Sections 6.4 and 6.5 and Appendix A.8 of `privacy`: privacy budgets, attacks, and proof steps."""
+"""Sections 6.4 and 6.5 and Appendix A.8 of `privacy`: privacy budgets and membership attacks."""
 
 from fractions import Fraction
 
-from memlib.theory import curvature_worlds as worlds
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
-from memlib.theory.curvature_worlds import EULER, at
 from memlib.theory.evidence import decide, show
-from memlib.theory.privacy.definitions import COIN
-from memlib.theory.privacy.thm_5_1 import CONSTANT, LOSS, SMALLEST
 from memlib.theory.privacy_worlds import probabilities
-from memlib.theory.worlds import ONE, mean, total_variation, without
+from memlib.theory.worlds import ONE, mean, total_variation
 
 CHAPTER = "part3/privacy-and-memorization"
-TWINS = "part3/curvature-and-memorization"
 
 
 # Eq. (16): a loss bound for each budget ----------------------------------------------------------
@@ -242,161 +237,4 @@ Yeom et al. (2018) for the attack and its advantage; Carlini et al. (2022).
     gist=r"Balanced attack accuracy is at least $(1+\mathrm{mem})/2$; the converse fails",
 )
 
-
-# A.7: stability used at a training sample --------------------------------------------------------
-
-ONES = ((0, 1), (0, 1))
-
-
-def _at_a_training_sample() -> Evidence:
-    beta = worlds.error_stability(COIN, len(ONES))
-    full, left = COIN.learner(ONES), COIN.learner(without(ONES, 0))
-    change = worlds.loss(COIN, left, ONES[1]) - worlds.loss(COIN, full, ONES[1])
-    summary = (
-        rf"Fair coins and a learner that repeats or inverts a label: $\beta={show(beta)}$ in (3), "
-        rf"and "
-        rf"the loss at the training sample $z_j$ changes by {show(change)}."
-    )
-    return Evidence(beta == 0 and change == 1, summary)
-
-
-def _population_of_curvature() -> Evidence:
-    trained, elsewhere = at(EULER, *CREST), at(EULER, *VALLEY)
-    summary = (
-        rf"Euler's spline again: curvature ${show(trained)}$ at the training inputs, "
-        rf"${show(elsewhere)}$ half-way between; averaging over $z\sim D$ is another statement "
-        rf"than one "
-        "about $z_i\\in S$."
-    )
-    return Evidence(trained == -elsewhere == SMALLEST.rho / 4, summary)
-
-
-CREST, VALLEY = (0, 2), (Fraction(1, 2), 2)
-
-A_7 = Claim(
-    id="privacy/a.7",
-    title="Stability applied at a training sample",
-    paper="privacy",
-    location="Appendix A.7, second line",
-    printed=r"""
-$\mathbb E_{z,\phi}[\ell(h_S^\phi,z_j)]-\mathbb E_{z,\phi}[\ell(h_{S^{\setminus
-i}}^\phi,z_j)]\le\beta$, after "taking expectation over $z\sim D$" in Lemma A.4, which is about
-$z_i,z_j\in S$.""",
-    assumptions=(),
-    verdict=Verdict.GAP,
-    holds=r"""
-(3) is about a fresh $z\sim D$. At a training sample use privacy directly: Lemma 5.2 holds at every
-point, so that the difference is at most $L\tanh(\varepsilon/2)$. Lemma A.4 is about samples that
-have a twin in $S$, and cannot be averaged over $D$.
-""",
-    proof=r"""
-Executed: $\beta=0$ and a full change at $z_j$.
-""",
-    rebuttal=r"""
-*Under privacy both are bounded by Lemma 5.2.* Right, and that repairs the first half.
-""",
-    effect=r"""
-The second half is what the instance *far from all twins* of Theorem 5.3 uses.
-""",
-    prior_art=r"""
-Elementary.
-""",
-    chapter="part3/privacy-and-curvature",
-    uses=("privacy/lemma-a.4", "privacy/eq-3", "privacy/lemma-5.2"),
-    checks=(
-        Check(Kind.EXACT, Role.FAILING_STEP, "At a training sample.", _at_a_training_sample),
-        Check(Kind.EXACT, Role.FAILING_STEP, "Over the population.", _population_of_curvature),
-    ),
-    gist=r"(3) is about fresh samples; at $z_j$ use Lemma 5.2, which holds at every point",
-)
-
-
-# A.3: the exchange -------------------------------------------------------------------------------
-
-
-def _signs_of_curvature() -> Evidence:
-    import z3
-
-    mem, bend, gap, most, rest = z3.Reals("mem bend gap B rest")
-    # gap: loss without z_i at the twin, minus loss with z_i at z_i; bend: half the curvature term
-    return decide(
-        [gap <= most, -gap <= most, mem <= gap - bend + rest, -mem <= bend - gap + rest],
-        z3.And(mem <= most - bend + rest, -mem <= most + bend + rest),
-        r"With the Hessian of $h_{S^{\setminus i}}$ at $z_i$, $L\,\mathrm{mem}\le "
-        r"B-\frac12\mathrm{tr}+"
-        r"\frac\rho6$ and $-L\,\mathrm{mem}\le B+\frac12\mathrm{tr}+\frac\rho6$.",
-    )
-
-
-#: Half the curvature term, the loss gap, and what Lemma A.2 would allow (rho = 0, L = 1).
-SADDLED = (Fraction(-1, 2), Fraction(0), Fraction(0))
-
-
-def _printed_sign_fails() -> Evidence:
-    bend, gap, most = SADDLED
-    mem = gap - bend
-    printed, right = most + bend, most + abs(bend)
-    summary = (
-        rf"Half the curvature ${show(bend)}$, no gap of fits, $B=0$: memorization is "
-        rf"${show(mem)}$; with "
-        rf"the printed sign it would be at most ${show(printed)}$, with the absolute value "
-        rf"${show(right)}$."
-    )
-    return Evidence(mem == right == Fraction(1, 2) and printed == -mem, summary)
-
-
-def _curvature_of_other() -> Evidence:
-    moved = {at(profile, *CREST) for profile in (EULER, LOSS)}
-    same = {CONSTANT.learner(d)(ONE) for d in worlds.data_sets(CONSTANT, 1)}
-    summary = (
-        rf"Exchanging the data sets exchanges the models, and their curvatures may be "
-        rf"${max(moved)}$ and ${min(moved)}$; they are equal for an algorithm that ignores its "
-        rf"data."
-    )
-    return Evidence(max(moved) == -min(moved) == 24 and len(same) == 1, summary)
-
-
-A_3_EXCHANGE = Claim(
-    id="privacy/a.3-exchange",
-    title="Exchanging S and S without i",
-    paper="privacy",
-    location="Appendix A.3, last lines",
-    printed=r"""
-"Since we can exchange $S$ and $S^{\setminus i}$" the one-sided bound becomes one on
-$|\mathrm{mem}(\mathcal A,S,i)|$, with the curvature of $h_{S^{\setminus i}}$.""",
-    assumptions=(),
-    verdict=Verdict.GAP,
-    holds=r"""
-The exchange turns the curvature of $h_{S^{\setminus i}}$ into that of $h_S$. With the two-sided
-Lemma A.2 and the Hessian of $h_{S^{\setminus i}}$ at $z_i$ (and no first-order term),
-$L\,\mathrm{mem}\le B-\frac12\mathrm{tr}(\mathbb E[H]C)+\dots$ and $-L\,\mathrm{mem}\le
-B+\frac12\mathrm{tr}(\mathbb E[H]C)+\dots$: in the direction of memorization curvature enters with a
-*minus* sign, and $|\mathrm{mem}|$ is bounded with $|\mathrm{tr}|$.
-""",
-    proof=r"""
-$L\,\mathrm{mem}=\mathbb E\ell(h_{S^{\setminus i}},z_i)-\mathbb E\ell(h_S,z_i)$, and Taylor's
-theorem at $z_i$ gives $\mathbb E\ell(h_{S^{\setminus i}},z_i)=\mathbb E\ell(h_{S^{\setminus
-i}},z_j)-\frac12 \mathrm{tr}(\mathbb E[H]C)\pm\frac\rho6\mathbb E\|\alpha\|^3$. In `book/t1` the
-expansion is at the old twin $z_j$, and the sign is plus.
-""",
-    rebuttal=r"""
-*For non-negative curvature the printed bound follows.* It does, from the second line, with $B$ as
-repaired; it is then the direction of *negative* memorization that curvature limits.
-""",
-    effect=r"""
-At which of two twins the curvature is measured decides its sign in the law.
-""",
-    prior_art=r"""
-Elementary.
-""",
-    chapter=TWINS,
-    uses=("privacy/thm-5.1", "privacy/lemma-a.2", "book/t1"),
-    checks=(
-        Check(Kind.EXACT, Role.FAILING_STEP, "The printed sign.", _printed_sign_fails),
-        Check(Kind.EXACT, Role.FAILING_STEP, "Whose curvature.", _curvature_of_other),
-        Check(Kind.DECIDED, Role.SUPPORTS, "Both signs.", _signs_of_curvature),
-    ),
-    gist=r"In the direction of memorization the curvature term has a minus sign",
-)
-
-CLAIMS = (EQ_16, CONSERVATIVE, A_8, A_7, A_3_EXCHANGE)
+CLAIMS = (EQ_16, CONSERVATIVE, A_8)

@@ -6,11 +6,11 @@ from typing import Any
 from memlib.theory import curvature_worlds as worlds
 from memlib.theory.book.privacy import pure_bound
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
-from memlib.theory.curvature_worlds import twins
-from memlib.theory.evidence import Derivation, Step, derived, linear_maximum, show
-from memlib.theory.privacy.thm_5_1 import FRESH, MAJORITY, VOTE, ZEROS
+from memlib.theory.curvature_worlds import EULER, at, twins
+from memlib.theory.evidence import Derivation, Step, decide, derived, linear_maximum, show
+from memlib.theory.privacy.thm_5_1 import CONSTANT, FRESH, LOSS, MAJORITY, VOTE, ZEROS
 from memlib.theory.privacy_worlds import private_pairs
-from memlib.theory.worlds import mean, without
+from memlib.theory.worlds import ONE, mean, without
 
 CHAPTER = "part3/curvature-and-memorization"
 
@@ -296,4 +296,96 @@ Elementary; the soft 0-1 loss is the Gibbs loss.
     gist="Only for the soft 0-1 loss, with the opposite sign",
 )
 
-CLAIMS = (A_3_TRACE, A_3_FIRST_ORDER, EQ_32)
+
+# A.3: the exchange -------------------------------------------------------------------------------
+
+
+CREST = (0, 2)  # where Euler's spline is lowest, and the second derivative
+
+
+def _signs_of_curvature() -> Evidence:
+    import z3
+
+    mem, bend, gap, most, rest = z3.Reals("mem bend gap B rest")
+    # gap: loss without z_i at the twin, minus loss with z_i at z_i; bend: half the curvature term
+    return decide(
+        [gap <= most, -gap <= most, mem <= gap - bend + rest, -mem <= bend - gap + rest],
+        z3.And(mem <= most - bend + rest, -mem <= most + bend + rest),
+        r"With the Hessian of $h_{S^{\setminus i}}$ at $z_i$, $L\,\mathrm{mem}\le "
+        r"B-\frac12\mathrm{tr}+"
+        r"\frac\rho6$ and $-L\,\mathrm{mem}\le B+\frac12\mathrm{tr}+\frac\rho6$.",
+    )
+
+
+#: Half the curvature term, the loss gap, and what Lemma A.2 would allow (rho = 0, L = 1).
+SADDLED = (Fraction(-1, 2), Fraction(0), Fraction(0))
+
+
+def _printed_sign_fails() -> Evidence:
+    bend, gap, most = SADDLED
+    mem = gap - bend
+    printed, right = most + bend, most + abs(bend)
+    summary = (
+        rf"Half the curvature ${show(bend)}$, no gap of fits, $B=0$: memorization is "
+        rf"${show(mem)}$; with "
+        rf"the printed sign it would be at most ${show(printed)}$, with the absolute value "
+        rf"${show(right)}$."
+    )
+    return Evidence(mem == right == Fraction(1, 2) and printed == -mem, summary)
+
+
+def _curvature_of_other() -> Evidence:
+    moved = {at(profile, *CREST) for profile in (EULER, LOSS)}
+    same = {CONSTANT.learner(d)(ONE) for d in worlds.data_sets(CONSTANT, 1)}
+    summary = (
+        rf"Exchanging the data sets exchanges the models, and their curvatures may be "
+        rf"${max(moved)}$ and ${min(moved)}$; they are equal for an algorithm that ignores its "
+        rf"data."
+    )
+    return Evidence(max(moved) == -min(moved) == 24 and len(same) == 1, summary)
+
+
+A_3_EXCHANGE = Claim(
+    id="privacy/a.3-exchange",
+    title="Exchanging S and S without i",
+    paper="privacy",
+    location="Appendix A.3, last lines",
+    printed=r"""
+"Since we can exchange $S$ and $S^{\setminus i}$" the one-sided bound becomes one on
+$|\mathrm{mem}(\mathcal A,S,i)|$, with the curvature of $h_{S^{\setminus i}}$.""",
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r"""
+The exchange turns the curvature of $h_{S^{\setminus i}}$ into that of $h_S$. With the two-sided
+Lemma A.2 and the Hessian of $h_{S^{\setminus i}}$ at $z_i$ (and no first-order term),
+$L\,\mathrm{mem}\le B-\frac12\mathrm{tr}(\mathbb E[H]C)+\dots$ and $-L\,\mathrm{mem}\le
+B+\frac12\mathrm{tr}(\mathbb E[H]C)+\dots$: in the direction of memorization curvature enters with a
+*minus* sign, and $|\mathrm{mem}|$ is bounded with $|\mathrm{tr}|$.
+""",
+    proof=r"""
+$L\,\mathrm{mem}=\mathbb E\ell(h_{S^{\setminus i}},z_i)-\mathbb E\ell(h_S,z_i)$, and Taylor's
+theorem at $z_i$ gives $\mathbb E\ell(h_{S^{\setminus i}},z_i)=\mathbb E\ell(h_{S^{\setminus
+i}},z_j)-\frac12 \mathrm{tr}(\mathbb E[H]C)\pm\frac\rho6\mathbb E\|\alpha\|^3$. In `book/t1` the
+expansion is at the old twin $z_j$, and the sign is plus.
+""",
+    rebuttal=r"""
+*For non-negative curvature the printed bound follows.* It does, from the second line, with $B$ as
+repaired; it is then the direction of *negative* memorization that curvature limits.
+""",
+    effect=r"""
+At which of two twins the curvature is measured decides its sign in the law.
+""",
+    prior_art=r"""
+Elementary.
+""",
+    chapter=CHAPTER,
+    uses=("privacy/thm-5.1", "privacy/lemma-a.2", "book/t1"),
+    checks=(
+        Check(Kind.EXACT, Role.FAILING_STEP, "The printed sign.", _printed_sign_fails),
+        Check(Kind.EXACT, Role.FAILING_STEP, "Whose curvature.", _curvature_of_other),
+        Check(Kind.DECIDED, Role.SUPPORTS, "Both signs.", _signs_of_curvature),
+    ),
+    gist=r"In the direction of memorization the curvature term has a minus sign",
+)
+
+CLAIMS = (A_3_TRACE, A_3_FIRST_ORDER, EQ_32, A_3_EXCHANGE)
