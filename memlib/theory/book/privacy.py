@@ -310,6 +310,7 @@ Let $\mathcal A$ be $(\varepsilon,\delta)$-private, $E=e^\varepsilon$,
 $p=\Pr[h_S(x_i)=y_i]$ and $q=\Pr[h_{S^{\setminus i}}(x_i)=y_i]$. Then
 
 $$\mathrm{mem}\le\min\bigl\{p,\ (1-\tfrac1E)p+\tfrac\delta E,\ (E-1)(1-p)+\delta\bigr\},$$
+
 $$\mathrm{mem}\le\min\bigl\{1-q,\ (E-1)q+\delta,\ (1-\tfrac1E)(1-q)+\tfrac\delta E\bigr\}.$$
 
 Each minimum is reached, for every $p$, every $q$, every $E\ge1$ and $0\le\delta$.""",

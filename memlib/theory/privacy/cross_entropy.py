@@ -85,6 +85,7 @@ A_4 = Claim(
     printed=r"""
 Theorem 5.1 holds for cross-entropy "replacing $L$ with 1": from $a-b\le\frac{a-b}a\le\ln\frac ab$
 with $a=\Pr[h_{S^{\setminus i}}(x_j)=y_j]$, $b=\Pr[h_S(x_i)=y_i]$,
+
 $$\mathrm{mem}(\mathcal A,S,i)\le\mathbb E_\phi\ell(h_S,z_i)-\mathbb
 E_\phi\ell(h_{S^{\setminus i}},z_j).$$""",
     assumptions=(OPEN,),

@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 from memlib.theory import curvature_worlds as worlds
+from memlib.theory.book.privacy_profile import normal_density
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.curvature_worlds import twins
 from memlib.theory.evidence import decide, show
@@ -94,13 +95,16 @@ Elementary.
 GAUSSIAN = r"$\alpha$ is a centered Gaussian"
 
 
+#: The powers whose means say that it is a distribution, and centered.
+MOMENTS = (0, 1)
+
+
 def third_moment() -> Any:
     """E|alpha|^3 of the standard normal distribution, in sympy."""
     import sympy
 
     x = sympy.Symbol("x", positive=True)
-    density = sympy.exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)
-    return 2 * sympy.integrate(x**3 * density, (x, 0, sympy.oo))
+    return 2 * sympy.integrate(x**3 * normal_density(x), (x, 0, sympy.oo))
 
 
 def _not_zero() -> Evidence:
@@ -112,7 +116,12 @@ def _not_zero() -> Evidence:
         rf"{float(value):.3f}$, not 0."
     )
     known = sympy.simplify(value - 4 / sympy.sqrt(2 * sympy.pi)) == 0
-    return Evidence(known and bool(value > 1), summary, {}, {GAUSSIAN: True}, "N(0,1)")
+    x = sympy.Symbol("x", real=True)
+    whole, center = (
+        sympy.integrate(x**power * normal_density(x), (x, -sympy.oo, sympy.oo)) for power in MOMENTS
+    )
+    meets = {GAUSSIAN: (whole, center) == (1, 0)}
+    return Evidence(known and bool(value > 1), summary, {}, meets, "N(0,1)")
 
 
 def _at_least() -> Evidence:

@@ -63,7 +63,7 @@ Executed.
 """,
     rebuttal=r"""
 *The curve follows the data.* Curvature follows the average training loss, then; an interesting
-observation, with three or four fitted constants.
+observation, with four fitted constants.
 """,
     effect=r"""
 Budgets below 1 would be needed to see the factor.
@@ -135,13 +135,13 @@ al. (2021)'s observation that DP-SGD may be overly conservative." """,
     verdict=Verdict.GAP,
     holds=r"""
 The scores are lower. To say something about DP-SGD, compare with what its noise allows at all:
-$\delta(0)$ of its accountant (`book/tv-accountant`), or $2\Phi(\mu/2)-1$. At small $\varepsilon$
-most of the distance to the printed bound is there already; at $\varepsilon\ge20$ little of it is.
+$\delta(0)$ of its accountant (`book/tv-accountant`), or $2\Phi(\mu/2)-1$. At $\varepsilon=1$
+most of the distance to the printed bound is there already; at large budgets less of it is.
 And the bound is about the worst sample, Figure 6 about an average of 500.
 """,
     proof=r"""
-Executed: at $(1,10^{-5})$ the printed bound is six times what any mechanism with the same Gaussian
-guarantee can memorize.
+Executed: at $(1,10^{-5})$ the printed bound is almost six times what any mechanism with the same
+Gaussian guarantee can memorize.
 """,
     rebuttal=r"""
 *"May be" is a careful word, and other audits agree.* They do (Nasr et al., 2021); this figure is

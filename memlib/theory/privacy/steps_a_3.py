@@ -184,10 +184,10 @@ $2G\,\mathbb E\|\alpha\|\tanh(\varepsilon/2)$. The twin law `book/t1` keeps the 
 adds the fresh one, and has no such term.
 """,
     proof=r"""
-Let $h'$ be trained on $S$ without $z_i$ and $z_j$. It does not depend on $\alpha$, so its term is
-0. The mean of $\langle\nabla\ell(h,z_i),\alpha\rangle$, a number between $\pm G\|\alpha\|$, differs
-between $h_{S^{\setminus i}}$ and $h'$ by at most $2G\|\alpha\|\,\mathrm{TV}$, and the two data sets
-are neighbors.
+Let $h'$ be trained on $S$ without $z_i$ and $z_j$. It does not depend on $\alpha$, so its term
+vanishes. The mean of $\langle\nabla\ell(h,z_i),\alpha\rangle$, a number between $\pm G\|\alpha\|$,
+differs between $h_{S^{\setminus i}}$ and $h'$ by at most $2G\|\alpha\|\,\mathrm{TV}$, and the two
+data sets are neighbors.
 """,
     rebuttal=r"""
 *With many samples one twin hardly moves the model.* Often so: in the instance with $m$ samples the

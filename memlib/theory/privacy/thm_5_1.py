@@ -113,7 +113,8 @@ def _constant_algorithm() -> Evidence:
         rf"$1-f(x)$ with Euler's spline $f$, inputs $-1,0,1$. For *every* data set and sample: "
         rf"$|\mathrm{{mem}}|={mem}$, curvature ${show(at(LOSS, 0, 2))}$, "
         rf"$c_1={show(c1)}$ (with the $\gamma={show(gamma)}$ of Lemma A.1), and the right side is "
-        rf"${show(bound)}$."
+        rf"${show(bound)}$. ($\beta$, $\Delta$ and $\gamma'$ are 0; {show(SLACK)} is allowed for "
+        rf"each.)"
     )
     pinned = arms == (Fraction(131, 128), Fraction(65, 64)) and bound == Fraction(-99, 128)
     return Evidence(mem > bound and pinned, summary, {}, assumptions, SMALLEST)
@@ -223,7 +224,7 @@ def _majority_repaired() -> Evidence:
     mem = worlds.memorized(MAJORITY, ZEROS, 0)
     summary = (
         rf"The twin law with the 0-1 loss (constant in the input: no curvature, no third-order "
-        rf"term): {int(missed)} - {int(kept)} = {show(law)}, the memorization {mem}."
+        rf"term): ${int(missed)}-{int(kept)}={show(law)}$, the memorization {mem}."
     )
     return Evidence(flat and law == mem == 1, summary, instance=VOTE)
 
@@ -252,14 +253,15 @@ $$L\,\mathbb E_\alpha\mathrm{mem}=\mathbb E\ell(h_{S^{\setminus i}},z_j)-\mathbb
 +\tfrac12\mathrm{tr}(\mathbb E[\nabla_x^2\ell(h_{S^{\setminus i}},z_j)]C)\pm\tfrac\rho6\mathbb
 E\|\alpha\|^3 .$$""",
     proof=r"""
-The two instances below break the printed statement; for what holds see the claims named.
+The two instances break the printed statement; for what holds see the claims named.
 
 The printed proof goes wrong in five places, each with its own entry: the factor $\frac12$ of
 Taylor's theorem (`privacy/lemma-a.3`), $\mathbb E\alpha^\top H\alpha=\mathrm{tr}H$
 (`privacy/a.3-trace`), the first-order term (`privacy/a.3-first-order`), a loss difference taken for
 memorization (`privacy/eq-32`), and the exchange of $S$ and $S^{\setminus i}$
-(`privacy/a.3-exchange`). The theorem lists neither (6) nor the moments of $\alpha$; the instances
-meet both.
+(`privacy/a.3-exchange`). The theorem lists neither (6) nor the moments of $\alpha$, and the
+conclusion of the paper names three assumptions (stability, generalization, Lipschitzness); the
+instances meet all six.
 """,
     rebuttal=r"""
 *The first instance has negative curvature, and Appendix A.10 works with positive semi-definite

@@ -111,7 +111,8 @@ FAR_FACTOR = Fraction(100001, 100000)
 
 def _far_away() -> Evidence:
     assumptions = met(WAVE, FLAT, TINY, *spline_fits(FAR, FLAT))
-    assumptions[PRIVATE] = FAR_FACTOR > 1
+    outputs = {WAVE.learner(data)(*PROBE) for data in worlds.data_sets(WAVE, FLAT.m)}
+    assumptions[PRIVATE] = len(outputs) == 1 and FAR_FACTOR > 1
     high = curvature(WAVE, FAR)
     bound = printed_bound(FLAT, TINY, FAR_FACTOR)
     summary = (
@@ -146,6 +147,7 @@ THM_5_3 = Claim(
     location="Theorem 5.3, Eq. (10) and (11); abstract and Figure 1",
     printed=r"""
 With probability at least $1-\delta$,
+
 $$\mathbb E_{z,\phi}[\mathrm{Curv}_\phi(z,S)]\le L(m+1)(1-e^{-\varepsilon})+c_2,\qquad
 c_2=(4m-1)\gamma+2(m-1)\Delta+\frac\rho6\mathbb E\|\alpha\|^3 .$$""",
     assumptions=(PRIVATE, *ASSUMPTIONS),

@@ -73,6 +73,7 @@ THM_5_4 = Claim(
     location="Theorem 5.4, Eq. (12)",
     printed=r"""
 If $\mathcal A$ is $\varepsilon$-differentially private, then for all $i$
+
 $$\mathrm{mem}(\mathcal A,S,i)\le1-e^{-\varepsilon}.$$""",
     assumptions=(
         r"$\mathcal A$ is $\varepsilon$-differentially private, Eq. (1), also between $S$ and "
