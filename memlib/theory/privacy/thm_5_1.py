@@ -113,7 +113,7 @@ def _constant_algorithm() -> Evidence:
         rf"$1-f(x)$ with Euler's spline $f$, inputs $-1,0,1$. For *every* data set and sample: "
         rf"$|\mathrm{{mem}}|={mem}$, curvature ${show(at(LOSS, 0, 2))}$, "
         rf"$c_1={show(c1)}$ (with the $\gamma={show(gamma)}$ of Lemma A.1), and the right side is "
-        rf"${show(bound)}$. ($\beta$, $\Delta$ and $\gamma'$ are 0; {show(SLACK)} is allowed for "
+        rf"${show(bound)}$. ($\beta$, $\Delta$ and $\gamma'$ are 0; {show(SMALLEST.beta)} is allowed for "
         rf"each.)"
     )
     pinned = arms == (Fraction(131, 128), Fraction(65, 64)) and bound == Fraction(-99, 128)
