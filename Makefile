@@ -21,7 +21,7 @@ $(STAMP): requirements.txt pyproject.toml scripts/make_venv.sh
 	@touch $@
 
 book: $(STAMP)  ## build the book from nothing and say where it is
-	@rm -rf _build
+	@rm -rf _build book/ledger
 	$(BIN)/memlib ledger --page book/ledger.md --map book/theorem-map.md
 	$(BIN)/jupyter-book build -W -n --keep-going --all .
 	@echo "The book is built: file://$(CURDIR)/$(SITE)  (make serve serves it)"
@@ -54,5 +54,5 @@ url: $(STAMP)  ## change the repository's address everywhere: make url URL=https
 	$(BIN)/python scripts/set_repository.py $(URL)
 
 clean:  ## remove what make made, except .venv
-	rm -rf _build build dist *.egg-info book/ledger.md book/theorem-map.md
+	rm -rf _build build dist *.egg-info book/ledger book/ledger.md book/theorem-map.md
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

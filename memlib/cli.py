@@ -292,12 +292,26 @@ def show_results(
 
 @app.command()
 def ledger(
-    claim: Annotated[list[str] | None, typer.Argument(help="Claim ids; left out, all.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Write the ledger page here.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Claim ids; left out, all.")] = None,
+    claim: Annotated[list[str] | None, typer.Option(help="A claim id; may be repeated.")] = None,
+    paper: Annotated[str | None, typer.Option(help="All claims of a paper, by its key.")] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Let searches try 50 times as much.")
+    ] = False,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Change each check; fail if a change goes unseen.")
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the ledger here, its further pages beside it.")
+    ] = None,
     map: Annotated[Path | None, typer.Option(help="Write the theorem map here.")] = None,
+    progress: Progress = None,
 ) -> None:
     """Put the claims on trial: run all their evidence; fail if a verdict is not earned."""
-    from memlib.theory.ledger import main
+    from memlib.theory.ledger import main, mutation_report
 
+    names = [*(ids or []), *(claim or [])]
     with _clear_errors():
-        sys.exit(main(claim or [], page, map))
+        if mutants:
+            sys.exit(mutation_report(names, typer.echo, paper=paper, progress=progress))
+        sys.exit(main(names, page, map, typer.echo, paper=paper, long=long, progress=progress))

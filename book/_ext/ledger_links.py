@@ -3,11 +3,16 @@
 - ``{claim}`orders/thm-4.3` `` links to the claim's entry and shows its verdict.
 - ``{asprinted} orders/thm-4.3`` is a box with the statement and the assumptions as printed, the
   verdict and the link; its content, if any, follows the statement.
+- ``{errata}`` lists the book's own errors, from `errata.yml` beside the page.
 
-Both read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree. An unknown id is a
-warning, and so fails the build.
+The first two read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree. An unknown id
+is a warning, and so fails the build.
 """
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx import addnodes
@@ -84,8 +89,44 @@ class AsPrinted(SphinxDirective):
         return [box]
 
 
+FIELDS = ("date", "where", "was", "is", "found")
+
+
+def errata_lines(entries: Sequence[Mapping[str, object]]) -> list[str]:
+    """Returns the book's own errors as a table in Markdown, newest first as in the file.
+
+    Raises:
+        ValueError: An entry does not have exactly the fields `FIELDS`.
+    """
+    if not entries:
+        return ["No error of ours in a published version is known so far."]
+    rows = ["| Date | Where | The book said | Right is | Found by |", "| :-- " * 5 + "|"]
+    for entry in entries:
+        if set(entry) != set(FIELDS):
+            raise ValueError(f"an entry of errata.yml needs {', '.join(FIELDS)}: {dict(entry)}")
+        cells = [str(entry[name]) for name in FIELDS]
+        if cells[1] in BY_ID:
+            cells[1] = f"{{claim}}`{cells[1]}`"
+        rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return rows
+
+
+class Errata(SphinxDirective):
+    """The directive ``{errata}``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the table."""
+        path = Path(self.env.doc2path(self.env.docname)).with_name("errata.yml")
+        self.env.note_dependency(str(path))
+        lines = errata_lines(yaml.safe_load(path.read_text(encoding="utf-8")))
+        box = nodes.container()
+        self.state.nested_parse(StringList(lines, str(path)), self.content_offset, box)
+        return [box]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Registers the role and the directive."""
+    """Registers the role and the directives."""
     app.add_role("claim", ClaimRole())
     app.add_directive("asprinted", AsPrinted)
+    app.add_directive("errata", Errata)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

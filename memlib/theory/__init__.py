@@ -8,9 +8,9 @@ Example:
     <Verdict.HOLDS: 'holds'>
 """
 
-from memlib.errors import UnknownName
 from memlib.theory import book, feldman, orders, privacy
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict, registry
+from memlib.theory.ledger import find
 
 __all__ = ["CLAIMS", "Check", "Claim", "Evidence", "Kind", "Role", "Verdict", "get"]
 
@@ -23,10 +23,4 @@ def get(claim_id: str) -> Claim:
     Raises:
         UnknownName: No claim has this id; the error lists the ids that come closest.
     """
-    from difflib import get_close_matches
-
-    by_id = {claim.id: claim for claim in CLAIMS}
-    if claim_id in by_id:
-        return by_id[claim_id]
-    near = get_close_matches(claim_id, by_id, n=5, cutoff=0.4) or sorted(by_id)[:5]
-    raise UnknownName("claim", claim_id, f"The nearest are {', '.join(near)}.")
+    return find(CLAIMS, claim_id)

@@ -143,6 +143,16 @@ class Claim:
     uses: tuple[str, ...] = ()
     gist: str = ""
 
+    def show(self) -> "Result":
+        """Run the checks. A notebook shows what comes back as the claim's entry in the ledger.
+
+        Example:
+            >>> from memlib.theory import get
+            >>> get("book/r4").show().earned
+            True
+        """
+        return try_claim(self)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -154,9 +164,12 @@ class Outcome:
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """A claim that was tried. `missing` says why its verdict is not earned; empty if it is."""
+    """A claim that was tried. `missing` says why its verdict is not earned; empty if it is.
+
+    It shows itself as the claim's entry in the ledger: with formulas in a notebook, else as text.
+    """
 
     claim: Claim
     outcomes: tuple[Outcome, ...]
@@ -166,6 +179,16 @@ class Result:
     def earned(self) -> bool:
         """Whether every check passed and the verdict has all the evidence that it needs."""
         return not self.missing
+
+    def __repr__(self) -> str:
+        from memlib.theory.ledger import render_text
+
+        return render_text([self])
+
+    def _repr_markdown_(self) -> str:
+        from memlib.theory.ledger_pages import notebook_entry
+
+        return notebook_entry(self)
 
 
 def registry(*groups: Iterable[Claim]) -> tuple[Claim, ...]:

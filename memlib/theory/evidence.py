@@ -43,9 +43,8 @@ class Derivation:
         """The steps as one aligned display, each with its reason, for `$$...$$`."""
         import sympy
 
-        signs = {"=": "=", "<=": r"\le", ">=": r"\ge"}
         lines = [
-            rf"{sympy.latex(step.left)} &{signs[step.relation]} {sympy.latex(step.right)}"
+            rf"{sympy.latex(step.left)} &{_SIGNS[step.relation]} {sympy.latex(step.right)}"
             rf" && \text{{{step.reason}}}"
             for step in self.steps
         ]
@@ -53,6 +52,15 @@ class Derivation:
 
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex()}\n$$"
+
+
+_SIGNS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
+
+
+def _formula(step: Step) -> str:
+    import sympy
+
+    return f"{sympy.latex(step.left)} {_SIGNS[step.relation]} {sympy.latex(step.right)}"
 
 
 def _confirmed(step: Step) -> bool:
@@ -84,15 +92,20 @@ def derived(derivation: Derivation) -> Evidence:
         derivation: What to verify.
 
     Returns:
-        Evidence that passes if sympy confirms every step; `data["latex"]` holds the derivation.
+        Evidence that passes if sympy confirms every step; `data["latex"]` holds the derivation,
+        and `data["steps"]` each step's reason and formula.
     """
     failures = derivation.failures()
     count = len(derivation.steps)
     summary = f"{derivation.title}: sympy confirms {count - len(failures)} of {count} steps."
     if failures:
         summary += " Not confirmed: " + "; ".join(failures) + "."
-    return Evidence(not failures, summary, {"latex": derivation.latex()})
+    steps = [(step.reason, _formula(step)) for step in derivation.steps]
+    return Evidence(not failures, summary, {"latex": derivation.latex(), "steps": steps})
 
+
+#: Seconds that z3 may take for one question; after that its answer is `unknown`.
+SOLVER_SECONDS: ContextVar[float] = ContextVar("SOLVER_SECONDS", default=60.0)
 
 _CAN = {"sat": "can be met", "unsat": "cannot be met", "unknown": "may or may not be met"}
 
@@ -112,7 +125,7 @@ def decide(hypotheses: Sequence[Any], conclusion: Any, statement: str) -> Eviden
     """
     import z3
 
-    solver = z3.Solver()
+    solver = _solver()
     solver.add(*hypotheses)
     possible = solver.check()
     solver.add(z3.Not(conclusion))
@@ -122,7 +135,8 @@ def decide(hypotheses: Sequence[Any], conclusion: Any, statement: str) -> Eviden
     summary += f"{_CAN[str(answer)]}."
     if answer == z3.sat:
         summary += f" Counterexample: `{_assignment(solver.model())}`."
-    return Evidence(passed, summary, {"smt2": solver.to_smt2(), "answer": str(answer)})
+    data = {"smt2": solver.to_smt2(), "answer": str(answer), "hypotheses": str(possible)}
+    return Evidence(passed, summary, data)
 
 
 def witness(formulas: Sequence[Any], statement: str) -> Evidence:
@@ -137,13 +151,21 @@ def witness(formulas: Sequence[Any], statement: str) -> Evidence:
     """
     import z3
 
-    solver = z3.Solver()
+    solver = _solver()
     solver.add(*formulas)
     answer = solver.check()
     found = _assignment(solver.model()) if answer == z3.sat else ""
     summary = f"{statement} z3: this {_CAN[str(answer)]}" + (f", by `{found}`." if found else ".")
     data = {"smt2": solver.to_smt2(), "answer": str(answer), "instance": found}
     return Evidence(answer == z3.sat, summary, data)
+
+
+def _solver() -> Any:
+    import z3
+
+    solver = z3.Solver()
+    solver.set("timeout", int(1000 * SOLVER_SECONDS.get()))
+    return solver
 
 
 def _assignment(model: Any) -> str:

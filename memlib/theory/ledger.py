@@ -1,15 +1,18 @@
-"""Run the claims and show what came out, as text and as the ledger page.
+"""Run the claims and tell what came out: `memlib ledger`.
 
-Everything there is generated from the claims and from what their checks computed.
+Everything that is told comes from the claims and from what their checks computed.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from memlib.errors import UnknownName
-from memlib.theory.claims import PAPERS, Claim, Outcome, Result, Verdict, try_claim
+from memlib.theory.claims import PAPERS, Claim, Result, Verdict, try_claim
+from memlib.theory.evidence import EFFORT
 
 #: Verdict to its symbol (the word always stands beside it) and what it means.
 VERDICTS: Mapping[Verdict, tuple[str, str]] = {
@@ -21,34 +24,70 @@ VERDICTS: Mapping[Verdict, tuple[str, str]] = {
     Verdict.FALSE: ("✗", "an instance meets every printed assumption and breaks the conclusion"),
 }
 
+#: How many times longer a long run searches.
+LONG = 50
 
-def run(claims: Sequence[Claim] | None = None) -> list[Result]:
+
+def run(
+    claims: Sequence[Claim] | None = None, long: bool = False, progress: bool | None = False
+) -> list[Result]:
     """Run every check of the claims.
 
     Args:
         claims: What to try; None tries all of `memlib.theory.CLAIMS`.
+        long: Let each search try `LONG` times as many instances.
+        progress: Whether to show a bar; None shows one on a terminal.
 
     Returns:
-        One result per claim, in order. Cost: seconds for the whole ledger, on one core.
+        One result per claim, in order. Cost: about a second per claim, on one core; a long run
+        takes minutes.
     """
     if claims is None:
         from memlib.theory import CLAIMS
 
         claims = CLAIMS
-    return [try_claim(claim) for claim in claims]
+    effort = EFFORT.set(LONG if long else 1)
+    try:
+        return [try_claim(claim) for claim in _bar(claims, "claims", progress)]
+    finally:
+        EFFORT.reset(effort)
 
 
-def select(claims: Sequence[Claim], ids: Sequence[str]) -> list[Claim]:
-    """The claims with the given ids, in ledger order; all of them if no id is given.
+def _bar(items: Sequence[Any], unit: str, progress: bool | None) -> Iterator[Any]:
+    from tqdm.std import tqdm
+
+    # None: tqdm itself looks whether it writes to a terminal
+    disable = None if progress is None else not progress
+    yield from tqdm(items, unit=unit, disable=disable, dynamic_ncols=True, leave=False)
+
+
+def find(claims: Sequence[Claim], claim_id: str) -> Claim:
+    """The claim with an id such as `orders/thm-4.3`.
 
     Raises:
-        UnknownName: An id is no claim's.
+        UnknownName: No claim has this id; the error lists the ids that come closest.
     """
-    known = {claim.id for claim in claims}
-    for name in ids:
-        if name not in known:
-            raise UnknownName("claim", name, f"Known are {', '.join(sorted(known))}.")
-    return [claim for claim in claims if not ids or claim.id in ids]
+    by_id = {claim.id: claim for claim in claims}
+    if claim_id in by_id:
+        return by_id[claim_id]
+    near = get_close_matches(claim_id, by_id, n=5, cutoff=0.4) or sorted(by_id)[:5]
+    raise UnknownName("claim", claim_id, f"The nearest are {', '.join(near)}.")
+
+
+def select(
+    claims: Sequence[Claim], ids: Sequence[str] = (), paper: str | None = None
+) -> list[Claim]:
+    """The claims with the given ids or of a paper, in ledger order; all if neither is given.
+
+    Raises:
+        UnknownName: An id is no claim's, or the paper has none.
+    """
+    wanted = {find(claims, name).id for name in ids}
+    if paper is not None and paper not in PAPERS:
+        raise UnknownName("paper", paper, f"Known are {', '.join(PAPERS)}.")
+    if not ids and paper is None:
+        return list(claims)
+    return [claim for claim in claims if claim.id in wanted or claim.paper == paper]
 
 
 def main(
@@ -56,30 +95,76 @@ def main(
     page: Path | str | None = None,
     map: Path | str | None = None,  # named like the option of the command line
     echo: Callable[[str], object] = print,
+    *,
+    paper: str | None = None,
+    long: bool = False,
+    progress: bool | None = False,
 ) -> int:
     """Run the ledger, tell what came out, and write the pages that are asked for.
 
     Args:
         claim_ids: Ids of the claims to try; none means all.
-        page: Where to write the ledger page.
+        page: The folder to write the ledger's pages into, or its first page, `ledger.md`, there.
         map: Where to write the theorem map.
         echo: What to tell the text with.
+        paper: Try the claims of this paper, too (alone, if no id is given).
+        long: Let each search try `LONG` times as many instances.
+        progress: Whether to show a bar; None shows one on a terminal.
 
     Returns:
         0 if every verdict is earned, else 1: the exit code of `memlib ledger`.
 
     Raises:
-        UnknownName: An id is no claim's.
+        UnknownName: An id is no claim's, or there is no such paper.
     """
     from memlib.theory import CLAIMS
+    from memlib.theory.ledger_pages import ledger_pages
     from memlib.theory.theorem_map import theorem_map
 
-    results = run(select(CLAIMS, claim_ids))
+    results = run(select(CLAIMS, claim_ids, paper), long, progress)
     echo(render_text(results))
-    for path, render in ((page, ledger_page), (map, theorem_map)):
-        if path is not None:
-            _write(Path(path), render(results, Path(path).parent))
+    if page is not None:
+        folder = Path(page).parent if Path(page).name == "ledger.md" else Path(page)
+        for name, text in ledger_pages(results, folder).items():
+            _write(folder / name, text)
+    if map is not None:
+        _write(Path(map), theorem_map(results, Path(map).parent))
     return 0 if all(result.earned for result in results) else 1
+
+
+def mutation_report(
+    claim_ids: Sequence[str] = (),
+    echo: Callable[[str], object] = print,
+    *,
+    paper: str | None = None,
+    progress: bool | None = False,
+) -> int:
+    """Change every constant and flip every comparison in the checks, and tell what went unseen.
+
+    Args:
+        claim_ids: Ids of the claims; none means all.
+        echo: What to tell the text with, line by line.
+        paper: Take the claims of this paper, too (alone, if no id is given).
+        progress: Whether to show a bar; None shows one on a terminal.
+
+    Returns:
+        0 if every mutant was noticed, else 1.
+    """
+    from memlib.theory import CLAIMS
+    from memlib.theory.mutants import survivors
+
+    reports = []
+    for claim in _bar(select(CLAIMS, claim_ids, paper), "claims", progress):
+        reports.append(report := survivors(claim))
+        for name in report.survivors:
+            echo(f"SURVIVES  {claim.id}   {name}")
+    checks, sites = sum(r.checks for r in reports), sum(r.sites for r in reports)
+    unseen = sum(len(r.survivors) for r in reports)
+    echo(
+        f"{checks} checks of {len(reports)} claim{'' if len(reports) == 1 else 's'}: "
+        f"{sites} places changed, {unseen} went unseen"
+    )
+    return 1 if unseen else 0
 
 
 def _write(path: Path, text: str) -> None:
@@ -99,11 +184,22 @@ def badge(verdict: Verdict) -> str:
     return f"{VERDICTS[verdict][0]} {verdict}"
 
 
+def counts(results: Sequence[Result]) -> dict[str, Counter[Verdict]]:
+    """How many claims of each paper have each verdict; papers without claims are left out."""
+    found = {paper: Counter[Verdict]() for paper in PAPERS}
+    for result in results:
+        found[result.claim.paper][result.claim.verdict] += 1
+    return {paper: count for paper, count in found.items() if count}
+
+
 # Text ------------------------------------------------------------------------------------------
 
 
 def render_text(results: Sequence[Result]) -> str:
-    """Each claim with its verdict and evidence, for the terminal; what is not earned comes last."""
+    """Each claim with its verdict and evidence, for the terminal.
+
+    Counts by paper and verdict come last, and before them what is not earned.
+    """
     lines = []
     for result in results:
         state = "" if result.earned else "   NOT EARNED"
@@ -114,13 +210,15 @@ def render_text(results: Sequence[Result]) -> str:
             check = outcome.check
             lines.append(f"    {mark} {check.role} · {check.kind} · {check.statement}")
             lines.append(f"         {outcome.evidence.summary}")
-    seconds = sum(outcome.seconds for result in results for outcome in result.outcomes)
-    checks = sum(len(result.outcomes) for result in results)
     open_ones = [result for result in results if not result.earned]
     lines.append("")
     for result in open_ones:
         lines.append(f"NOT EARNED  {result.claim.id} ({badge(result.claim.verdict)})")
         lines += [f"    {reason}" for reason in result.missing]
+    if len(results) > 1:
+        lines += [*_count_table(results), ""]
+    seconds = sum(outcome.seconds for result in results for outcome in result.outcomes)
+    checks = sum(len(result.outcomes) for result in results)
     lines.append(
         f"{len(results)} claims, {checks} checks, {len(open_ones)} verdicts not earned "
         f"({seconds:.1f} s)"
@@ -128,129 +226,15 @@ def render_text(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-# The ledger page ---------------------------------------------------------------------------------
-
-
-def ledger_page(results: Sequence[Result], root: Path | None = None) -> str:
-    """The ledger as a MyST page: one entry per claim, by paper.
-
-    Args:
-        results: What `run` returned.
-        root: Folder of the page (`book/`). A claim links to its chapter if the chapter is there.
-
-    Returns:
-        Markdown with one label per claim (`anchor`), to which every page of the book can link.
-    """
-    count = Counter(result.claim.verdict for result in results)
-    lines = [
-        "(ledger)=",
-        "# The ledger",
-        "",
-        f"Each of these {len(results)} claims was put on trial by code when this page was built.",
-        "The verdict is earned: had a check not come out as it is told here, the build would have "
-        "failed.",
-        "",
-        "| Verdict | Claims | It means |",
-        "| :-- | --: | :-- |",
-        *(
-            f"| [{badge(verdict)}]{{.verdict .verdict-{verdict}}} | {count[verdict]} | {meaning} |"
-            for verdict, (_, meaning) in VERDICTS.items()
-        ),
-        "",
-        "A check is *symbolic* (a derivation, each step verified by sympy), *decided* (an "
-        "inequality over all reals, its negation refuted by the solver z3), *exact* (a finite "
-        "world, enumerated in rational arithmetic) or *searched* (hypothesis tried to break it). "
-        "A search never earns a verdict by itself.",
-        "",
+def _count_table(results: Sequence[Result]) -> list[str]:
+    head = ["", *VERDICTS, "all"]
+    rows = [
+        [paper, *(str(count[v] or "·") for v in VERDICTS), str(count.total())]
+        for paper, count in counts(results).items()
     ]
-    for paper, title in PAPERS.items():
-        entries = [result for result in results if result.claim.paper == paper]
-        if entries:
-            lines += [f"## {title}", ""]
-        for result in entries:
-            lines += _entry(result, results, root)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list[str]:
-    claim = result.claim
-    earned = "" if result.earned else " **(not earned)**"
-    lines = [f"({anchor(claim.id)})=", f"### {claim.title}", ""]
-    lines += [
-        f"`{claim.id}` · {claim.location} · "
-        f"[{badge(claim.verdict)}]{{.verdict .verdict-{claim.verdict}}}{earned}",
-        "",
+    whole = Counter(result.claim.verdict for result in results)
+    rows.append(["all", *(str(whole[v] or "·") for v in VERDICTS), str(whole.total())])
+    return [
+        "".join(f"{cell:<13}" if k == 0 else f"{cell:>9}" for k, cell in enumerate(row))
+        for row in (head, *rows)
     ]
-    if not result.earned:
-        lines += [f"- {reason}" for reason in result.missing] + [""]
-    title = "The statement" if claim.paper == "book" else "As printed"
-    lines += [f"::::{{admonition}} {title}", ":class: as-printed", "", claim.printed.strip()]
-    if claim.assumptions:
-        lines += ["", "Assumptions: " + "; ".join(claim.assumptions) + "."]
-    lines += ["::::", "", "**What holds.** " + claim.holds.strip(), ""]
-    lines += ["**Evidence.**", ""]
-    for outcome in result.outcomes:
-        lines.append(_evidence_line(outcome))
-    lines.append("")
-    lines += _attachments(result.outcomes)
-    for label, text in (
-        ("Proof", claim.proof),
-        ("The authors' best answer, and ours", claim.rebuttal),
-        ("Effect", claim.effect),
-        ("Prior art", claim.prior_art),
-    ):
-        if text:
-            lines += [f"**{label}.** {text.strip()}", ""]
-    lines += _links(claim, results, root)
-    return lines
-
-
-def _evidence_line(outcome: Outcome) -> str:
-    check, evidence = outcome.check, outcome.evidence
-    line = f"- {_mark(evidence.passed)} **{check.role}** ({check.kind}): {check.statement}"
-    line += f" {evidence.summary}"
-    if evidence.assumptions:
-        met = "; ".join(f"{_mark(ok)} {name}" for name, ok in evidence.assumptions.items())
-        line += f" Checked on this instance: {met}."
-    return line
-
-
-def _mark(passed: bool) -> str:
-    return "✓" if passed else "✗"
-
-
-def _attachments(outcomes: Sequence[Outcome]) -> list[str]:
-    """The derivations and the solver's questions of a claim, in one collapsed box."""
-    lines: list[str] = []
-    for outcome in outcomes:
-        data = outcome.evidence.data
-        if "latex" in data:
-            lines += [f"{outcome.check.statement} Each line was verified by sympy:", ""]
-            lines += ["$$", str(data["latex"]), "$$", ""]
-        if "smt2" in data:
-            lines += [
-                f"{outcome.check.statement} Any SMT solver answers `{data['answer']}` to:",
-                "",
-            ]
-            lines += ["```text", str(data["smt2"]).strip(), "```", ""]
-    if not lines:
-        return []
-    title = "::::{admonition} To check it elsewhere: derivations and solver questions"
-    return [title, ":class: dropdown", "", *lines, "::::", ""]
-
-
-def _links(claim: Claim, results: Sequence[Result], root: Path | None) -> list[str]:
-    present = {result.claim.id for result in results}
-    used_by = [result.claim.id for result in results if claim.id in result.claim.uses]
-    parts = []
-    for label, ids in (("Uses", claim.uses), ("Used by", used_by)):
-        if ids:
-            parts.append(f"{label}: " + ", ".join(link(name, present) for name in ids))
-    if root is not None and (root / f"{claim.chapter}.md").exists():
-        parts.append(f"Taught in [](./{claim.chapter}.md)")
-    return [" · ".join(parts) + ".", ""] if parts else []
-
-
-def link(claim_id: str, present: set[str]) -> str:
-    """A link to a claim's ledger entry, or its id alone if it is not among those `present`."""
-    return f"[{claim_id}](#{anchor(claim_id)})" if claim_id in present else f"`{claim_id}`"

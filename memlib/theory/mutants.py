@@ -8,15 +8,18 @@ number; `survivors` runs the check with each of them changed.
 import ast
 import inspect
 import signal
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from types import FunctionType
 from typing import Any
 
-from memlib.theory.claims import Check, Claim, Outcome, judge, perform
+from memlib.theory.claims import Check, Claim, Kind, Outcome, judge, perform
+from memlib.theory.evidence import SOLVER_SECONDS
 
 FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.GtE,
@@ -31,6 +34,8 @@ FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.IsNot: ast.Is,
 }
 
+NUMBERS = (int, float, Fraction)
+
 #: What a number is changed to; a site is killed when one of the changes is noticed.
 CHANGES: tuple[Callable[[Any], Any], ...] = (
     lambda c: c + 1,
@@ -40,8 +45,9 @@ CHANGES: tuple[Callable[[Any], Any], ...] = (
     lambda c: c / 2,
 )
 
-#: Seconds after which a changed check is given up; it then counts as not noticed.
-PATIENCE = 20
+#: Seconds of processor time after which a changed check is given up, and seconds for one question
+#: to z3. A change that is given up counts as not noticed.
+PATIENCE, SOLVER_PATIENCE = 10.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -95,13 +101,16 @@ def mutants(check: Check) -> Iterator[Site]:
     Yields:
         One site per comparison and per number in the source of those functions, and per number
         among the module's constants that they read. Numbers in f-strings are left out: they format
-        what is told, not what is decided.
+        what is told, not what is decided. So are all numbers of a search: they say how large the
+        haystack is.
     """
     run, found = check.run, functions(check)
     assert isinstance(run, FunctionType)
     trees = {name: _parsed(function) for name, function in found.items()}
     for name, tree in trees.items():
         for node, changes in _places(tree):
+            if check.kind == Kind.SEARCHED and not isinstance(node, ast.Compare):
+                continue
             variants = []
             for change in changes:
                 undo = change()
@@ -109,17 +118,20 @@ def mutants(check: Check) -> Iterator[Site]:
                 undo()
             where = f"{name}:{node.lineno} {ast.unparse(node)}"
             yield Site(where, tuple(variants))
+    if check.kind == Kind.SEARCHED:
+        return
     read = set(_names(run.__code__)).union(*(_names(f.__code__) for f in found.values()))
     for name in sorted(read):
         value = run.__globals__.get(name)
-        if name.isupper() and type(value) in (int, float, Fraction) and _own(run, name):
+        if name.isupper() and type(value) in NUMBERS and name in _written(run.__module__):
             variants = [_rebuilt(check, trees, {name: new}) for new in _changed(value)]
             yield Site(f"{name} = {value}", tuple(variants))
 
 
-def _own(run: FunctionType, name: str) -> bool:
-    """Whether the constant is written in the module of the check, and not imported into it."""
-    tree = ast.parse(inspect.getsource(inspect.getmodule(run)))  # type: ignore[arg-type]
+@cache
+def _written(module: str) -> frozenset[str]:
+    """The names that a module assigns at its top level, and does not import."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
     targets = [
         target
         for node in tree.body
@@ -127,7 +139,7 @@ def _own(run: FunctionType, name: str) -> bool:
         for target in node.targets
         for target in (target.elts if isinstance(target, ast.Tuple) else [target])
     ]
-    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
+    return frozenset(target.id for target in targets if isinstance(target, ast.Name))
 
 
 def _parsed(function: FunctionType) -> ast.FunctionDef:
@@ -194,12 +206,12 @@ def _rebuilt(
     return replace(check, run=copy)
 
 
-def survivors(claim: Claim, patience: int = PATIENCE) -> Report:
+def survivors(claim: Claim, patience: float = PATIENCE) -> Report:
     """Run every mutant of a claim's checks.
 
     Args:
         claim: A claim whose verdict is earned.
-        patience: Seconds that one changed check may take.
+        patience: Seconds of processor time that one changed check may take.
 
     Returns:
         The number of checks and sites, and the sites at which no change cost the claim its
@@ -212,23 +224,28 @@ def survivors(claim: Claim, patience: int = PATIENCE) -> Report:
     if missing := judge(claim, outcomes):
         raise ValueError(f"{claim.id} is not earned before any change: {missing[0]}")
     unseen, sites = [], 0
-    for k, check in enumerate(claim.checks):
-        for site in mutants(check):
-            sites += 1
-            if not any(
-                _noticed(claim, outcomes, k, variant, patience) for variant in site.variants
-            ):
-                unseen.append(f"{check.statement} {site.name}")
+    limit = SOLVER_SECONDS.set(SOLVER_PATIENCE)
+    try:
+        for k, check in enumerate(claim.checks):
+            for site in mutants(check):
+                sites += 1
+                if not any(_noticed(claim, outcomes, k, v, patience) for v in site.variants):
+                    unseen.append(f"{check.statement} {site.name}")
+    finally:
+        SOLVER_SECONDS.reset(limit)
     return Report(claim.id, len(claim.checks), sites, tuple(unseen))
 
 
 def _noticed(
-    claim: Claim, outcomes: tuple[Outcome, ...], k: int, variant: Check, patience: int
+    claim: Claim, outcomes: tuple[Outcome, ...], k: int, variant: Check, patience: float
 ) -> bool:
     try:
         with _alarm(patience):
             changed = perform(variant)
     except _Late:
+        return False
+    data = changed.evidence.data
+    if "unknown" in (data.get("answer"), data.get("hypotheses")):
         return False
     outcome = replace(changed, check=claim.checks[k])
     return bool(judge(claim, (*outcomes[:k], outcome, *outcomes[k + 1 :])))
@@ -239,14 +256,16 @@ class _Late(BaseException):
 
 
 @contextmanager
-def _alarm(seconds: int) -> Iterator[None]:
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise `_Late` after that much processor time: a busy machine changes nothing."""
+
     def late(*_: object) -> None:
         raise _Late
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -75,6 +75,20 @@ def descend(
     return tuple(run)
 
 
+@dataclass(frozen=True)
+class Descent:
+    """What `descend` needs: one training run, for a table of instances."""
+
+    data: Data
+    start: tuple[Any, ...]
+    rate: Fraction
+    steps: int
+
+    def run(self) -> tuple[Vector, ...]:
+        """The weights w_0, ..., w_steps."""
+        return descend(self.data, self.start, self.rate, self.steps)
+
+
 def losses(run: Sequence[Vector], sample: Sample) -> tuple[Fraction, ...]:
     """The loss of one sample at each weight of the run."""
     return tuple(loss(w, sample) for w in run)

@@ -1,18 +1,18 @@
-"""The ledger: what a verdict needs, what is reported, and that a changed constant is noticed."""
+"""The ledger: what a verdict needs, what is reported, and the pages that are made of it."""
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import memlib
 from memlib.errors import UnknownName
-from memlib.theory import CLAIMS, feldman, ledger, trajectories
-from memlib.theory.book import cumulative_loss as book_csl
-from memlib.theory.book import learning_time as book_time
+from memlib.theory import CLAIMS, get, ledger
 from memlib.theory.claims import (
     REQUIRED,
     Check,
@@ -25,10 +25,10 @@ from memlib.theory.claims import (
     registry,
     try_claim,
 )
+from memlib.theory.evidence import EFFORT
+from memlib.theory.ledger_pages import bibtex, first_sentence, labeled, ledger_pages
 from memlib.theory.orders import definitions as orders
-from memlib.theory.orders import learning_time as orders_time
-from memlib.theory.orders import loss_and_memorization as orders_loss
-from memlib.theory.theorem_map import arrows, layers, theorem_map
+from memlib.theory.theorem_map import FRAMES, arrows, clusters, layers, theorem_map
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -54,23 +54,6 @@ def test_every_verdict_is_earned(results: list[Result]) -> None:
     assert {result.claim.id: result.missing for result in results if not result.earned} == {}
 
 
-def test_the_claims_of_the_first_chapters_have_these_verdicts() -> None:
-    assert {name: str(claim.verdict) for name, claim in BY_ID.items()} == {
-        "feldman/def-mem": "holds",
-        "fz/masked-means": "holds",
-        "orders/eq-1": "holds",
-        "orders/eq-2": "false",
-        "orders/e2-mem-loss": "false",
-        "orders/eq-3": "holds",
-        "orders/eq-4": "gap",
-        "orders/learning-time-two-definitions": "gap",
-        "orders/takeaway-linear": "gap",
-        "book/r1": "holds",
-        "book/r2": "holds",
-        "book/r4": "holds",
-    }
-
-
 def test_every_claim_says_what_holds_and_names_prior_art() -> None:
     for name, entry in BY_ID.items():
         for text in (entry.title, entry.location, entry.printed, entry.holds, entry.proof):
@@ -91,96 +74,6 @@ def test_the_ledger_is_the_same_twice() -> None:
 
     for name in ("orders/learning-time-two-definitions", "book/r1"):
         assert told(name) == told(name)
-
-
-# A changed constant is noticed ---------------------------------------------------------------
-
-feldman_gibbs, masked = feldman.gibbs, feldman.masked_means
-real_subset, real_memorization = orders.subset_memorization, orders.memorization
-
-MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
-    "feldman/def-mem": [
-        (feldman, "LEAST", Fraction(-1, 2)),
-        (feldman, "MOST", 2),
-        (feldman, "gibbs", lambda classes, factor: feldman_gibbs(classes, 1 / factor)),
-    ],
-    "fz/masked-means": [
-        (feldman, "subset_memorization", lambda a, data, i, m: feldman.memorization(a, data, i)),
-        (feldman, "subset_influence", lambda a, data, i, m: feldman.memorization(a, data, i)),
-        (feldman, "masked_means", lambda *args: 2 * (masked(*args) or Fraction(0))),
-    ],
-    "orders/eq-1": [
-        (orders, "zero_one", lambda a, b: Fraction(a != b) / 2),
-        (orders, "stability", lambda *args: Fraction(1, 100)),
-    ],
-    "orders/eq-2": [
-        (orders, "HALF", Fraction(1)),
-        (orders, "subset_memorization", lambda *args: abs(real_subset(*args))),
-        (orders, "memorization", lambda *args: abs(real_memorization(*args))),
-        (orders, "masked_means", lambda *args: Fraction(0)),
-    ],
-    "orders/e2-mem-loss": [
-        (orders_loss.OneStep, "drop", lambda self, i: Fraction(1, 5)),
-        (orders_loss, "BRIER", dataclasses.replace(orders_loss.BRIER, bound=Fraction(1, 2))),
-        (orders_loss, "FITTED", dataclasses.replace(orders_loss.FITTED, rate=Fraction(1, 2))),
-        (orders_loss, "SCALE", Fraction(4)),
-    ],
-    "orders/eq-3": [
-        (
-            trajectories,
-            "input_gradient",
-            lambda w, z: tuple(trajectories.residual(w, z) for _ in w),
-        ),
-        (trajectories, "squared_gradients", lambda run, z: trajectories.losses(run, z)),
-    ],
-    "orders/eq-4": [
-        (trajectories, "input_gradient", lambda w, z: (trajectories.residual(w, z),)),
-    ],
-    "orders/learning-time-two-definitions": [
-        (orders_time, "WRONG_COST", Fraction(51, 100)),
-        (orders_time, "TWO_START", (Fraction(0), Fraction(0))),
-    ],
-    "orders/takeaway-linear": [
-        (orders_time, "PAIR_START", (Fraction(1), Fraction(1))),
-        (book_time, "time_window", lambda before, upto, tau: (upto / tau, before / tau)),
-    ],
-    "book/r1": [
-        (book_time, "SELF_BOUND", Fraction(19, 10)),
-        (book_time, "SELF_BOUND", Fraction(21, 10)),
-        (book_time, "time_bound", lambda csg, tau: csg / tau),
-        (book_time, "time_bound", lambda csg, tau: 1 + Fraction(9, 10) * csg / tau),
-        (book_time, "time_bound", lambda csg, tau: 2 + csg / tau),
-    ],
-    "book/r2": [
-        (book_csl, "expected_loss", lambda h, mem, scale: h - 2 * scale * mem),
-        (book_csl, "expected_loss", lambda h, mem, scale: h + scale * mem),
-        (book_csl, "floor", lambda h, mem: 2 * sum(h)),
-        (book_csl, "floor", lambda h, mem: Fraction(0)),
-        (book_csl, "QUARTER", Fraction(3, 4)),
-    ],
-    "book/r4": [
-        (book_time, "time_window", lambda before, upto, tau: (upto / tau, before / tau)),
-        (book_time, "time_window", lambda before, upto, tau: (upto / tau, 2 + before / tau)),
-        (book_time, "time_window", lambda before, upto, tau: (upto / tau + 1, 1 + before / tau)),
-    ],
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "owner", "attribute", "value"),
-    [(name, *change) for name, changes in MUTATIONS.items() for change in changes],
-)
-def test_a_changed_constant_or_function_costs_the_claim_its_verdict(
-    name: str, owner: Any, attribute: str, value: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(owner, attribute, value)
-    told: list[str] = []
-    assert ledger.main([name], echo=told.append) == 1
-    assert re.search(rf"NOT EARNED +{re.escape(name)} ", told[0])
-
-
-def test_every_claim_has_a_mutation() -> None:
-    assert set(MUTATIONS) == set(BY_ID)
 
 
 def test_the_unchanged_ledger_exits_zero() -> None:
@@ -276,41 +169,110 @@ def test_an_unknown_claim_is_refused_by_name() -> None:
 # The pages -----------------------------------------------------------------------------------
 
 
-def test_the_page_has_one_label_per_claim_with_verdict_in_words(results: list[Result]) -> None:
-    page = ledger.ledger_page(results)
+@pytest.fixture(scope="module")
+def pages(results: list[Result]) -> Mapping[str, str]:
+    return ledger_pages(results)
+
+
+def markdown(pages: Mapping[str, str]) -> str:
+    """All pages of the ledger, one after the other."""
+    return "\n".join(text for name, text in pages.items() if name.endswith(".md"))
+
+
+def test_each_claim_has_one_label_on_its_papers_page_with_the_verdict_in_words(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
     for result in results:
-        assert page.count(f"({ledger.anchor(result.claim.id)})=") == 1
-        entry = page.split(f"({ledger.anchor(result.claim.id)})=")[1].split("\n### ")[1]
-        assert ledger.badge(result.claim.verdict) in entry.split("As printed")[0]
+        label = f"({ledger.anchor(result.claim.id)})="
+        assert markdown(pages).count(label) == 1
+        entry = pages[f"ledger/{result.claim.paper}.md"].split(label)[1].split("\n## ")[1]
+        assert ledger.badge(result.claim.verdict) in entry.split("{admonition}")[0]
 
 
-def test_the_page_shows_every_summary_that_was_computed(results: list[Result]) -> None:
-    page = ledger.ledger_page(results)
+def test_the_pages_show_every_summary_that_was_computed(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
     for result in results:
         for outcome in result.outcomes:
-            assert outcome.evidence.summary in page
+            assert outcome.evidence.summary in pages[f"ledger/{result.claim.paper}.md"]
 
 
-def test_every_link_of_both_pages_leads_to_a_label(results: list[Result]) -> None:
-    page, picture = ledger.ledger_page(results), theorem_map(results)
-    labels = set(re.findall(r"^\((.+)\)=$", page + picture, flags=re.M))
-    targets = re.findall(r"\]\(#([^)]+)\)", page + picture)
-    targets += re.findall(r'href="ledger\.html#([^"]+)"', picture)
+def test_the_index_counts_the_claims_by_paper_and_verdict_and_has_a_row_for_each(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
+    index = pages["ledger.md"]
+    gaps = sum(r.claim.verdict == Verdict.GAP for r in results if r.claim.paper == "orders")
+    row = next(line for line in index.split("\n") if "(#ledger-orders)" in line)
+    assert [cell.strip() for cell in row.split("|")][5] == str(gaps)
+    for result in results:
+        (line,) = [
+            text for text in index.split("\n") if f"(#{ledger.anchor(result.claim.id)})" in text
+        ]
+        assert len(re.findall(r"(?<!\\)\|", line)) == 5
+        assert result.claim.gist.replace("|", r"\|") in line
+
+
+def test_what_holds_fits_into_a_line_of_the_table() -> None:
+    assert {entry.id: len(entry.gist) for entry in CLAIMS if not 0 < len(entry.gist) <= 140} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("One.\nTwo.", "One."),
+        ("Eq. 4 of\n the draft. Then.", "Eq. 4 of the draft."),
+        ("In words. $x$ is one.", "In words."),
+        ("So\n$$\nx\n$$\nfollows.", "So"),
+        ("", ""),
+    ],
+)
+def test_the_first_sentence_of_a_text_is_one_line_without_a_display(text: str, first: str) -> None:
+    assert first_sentence(text) == first
+
+
+def test_every_question_to_the_solver_is_a_file_that_says_what_it_is_and_is_linked(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
+    import z3
+
+    files = {name: text for name, text in pages.items() if name.endswith(".smt2")}
+    asked = [o for result in results for o in result.outcomes if "smt2" in o.evidence.data]
+    assert len(files) == len(asked) > 0
+    for name, text in files.items():
+        assert f"<{name.removeprefix('ledger/')}>" in markdown(pages)
+        claim_id, _, expected = (line.removeprefix("; ") for line in text.split("\n")[:3])
+        assert BY_ID[claim_id]
+        solver = z3.Solver()
+        solver.from_string(text)
+        assert expected == f"Expected answer: {solver.check()}"
+
+
+def test_every_link_of_all_pages_leads_to_a_label(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
+    picture = theorem_map(results)
+    everything = markdown(pages) + picture
+    labels = set(re.findall(r"^\((.+)\)=$", everything, flags=re.M))
+    targets = re.findall(r"\]\(#([^)]+)\)", everything)
     assert targets
     assert set(targets) <= labels
+    for page, label in re.findall(r'href="(ledger/[^"]+)\.html#([^"]+)"', picture):
+        assert f"({label})=" in pages[f"{page}.md"]
 
 
-def test_headings_go_down_one_level_at_a_time(results: list[Result]) -> None:
-    for page in (ledger.ledger_page(results), theorem_map(results)):
+def test_headings_go_down_one_level_at_a_time(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
+    texts = [text for name, text in pages.items() if name.endswith(".md")]
+    for page in (*texts, theorem_map(results)):
         levels = [len(marks) for marks in re.findall(r"^(#+) ", page, flags=re.M)]
         assert levels[0] == 1
         assert all(b - a <= 1 for a, b in pairwise(levels))
 
 
-def test_display_mathematics_stands_on_lines_of_its_own(results: list[Result]) -> None:
-    page = ledger.ledger_page(results)
+def test_display_mathematics_stands_on_lines_of_its_own(pages: Mapping[str, str]) -> None:
     opened = False
-    for line in page.split("\n"):
+    for line in markdown(pages).split("\n"):
         count = line.count("$$")
         if count and not opened:
             assert line.startswith("$$")
@@ -319,25 +281,49 @@ def test_display_mathematics_stands_on_lines_of_its_own(results: list[Result]) -
     assert not opened
 
 
+def test_a_text_that_begins_with_a_formula_leaves_the_line_to_its_label() -> None:
+    assert labeled("Effect", "None.\n") == "**Effect.** None."
+    assert labeled("What holds", "\n$$x$$\nso.") == "**What holds.**\n\n$$x$$\nso."
+
+
 def test_a_claim_links_to_its_chapter_only_where_the_page_is_there(
-    results: list[Result], tmp_path: Any
+    results: list[Result], tmp_path: Path
 ) -> None:
-    assert "Taught in" not in ledger.ledger_page(results, tmp_path)
+    assert "Taught in" not in markdown(ledger_pages(results, tmp_path))
+    assert "Taught in" not in theorem_map(results, tmp_path)
     chapter = tmp_path / f"{BY_ID['feldman/def-mem'].chapter}.md"
     chapter.parent.mkdir(parents=True)
     chapter.write_text("# A chapter\n")
-    assert "Taught in [](./part1/" in ledger.ledger_page(results, tmp_path)
+    assert "Taught in [](../part1/" in ledger_pages(results, tmp_path)["ledger/feldman.md"]
+    assert "Taught in [](./part1/" in theorem_map(results, tmp_path)
 
 
 def test_the_pages_are_written_whole_and_also_when_a_verdict_is_not_earned(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orders, "zero_one", lambda a, b: Fraction(0))
     page, picture = tmp_path / "new" / "ledger.md", tmp_path / "new" / "map.md"
     code = ledger.main(["orders/eq-1"], page=page, map=picture, echo=lambda text: None)
     assert code == 1
-    assert "not earned" in page.read_text()
-    assert sorted(p.name for p in page.parent.iterdir()) == ["ledger.md", "map.md"]
+    assert "not earned" in (page.parent / "ledger" / "orders.md").read_text()
+    assert sorted(p.name for p in page.parent.iterdir()) == ["ledger", "ledger.md", "map.md"]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_the_page_of_the_ledger_may_be_named_by_its_folder(tmp_path: Path) -> None:
+    assert ledger.main(["orders/eq-1"], page=tmp_path, echo=lambda text: None) == 0
+    assert "orders/eq-1" in (tmp_path / "ledger.md").read_text()
+
+
+def test_a_citation_names_the_claim_its_verdict_and_the_version() -> None:
+    entry = bibtex(BY_ID["orders/eq-2"])
+    assert entry.startswith("@misc{mmc:orders/eq-2,")
+    assert "verdict: false" in entry
+    assert f"Version {memlib.__version__}" in entry
+    assert entry.count("{") == entry.count("}")
+
+
+# The map -------------------------------------------------------------------------------------
 
 
 def test_the_map_draws_each_claim_once_below_what_it_uses(results: list[Result]) -> None:
@@ -361,12 +347,97 @@ def test_the_map_leaves_out_only_arrows_that_follow_from_others() -> None:
     assert len(drawn) < sum(len(c.uses) for c in CLAIMS)
 
 
-def test_the_map_is_well_formed_and_names_itself(results: list[Result]) -> None:
+def named(*uses: tuple[str, tuple[str, ...]]) -> list[Claim]:
+    return [dataclasses.replace(BY_ID["book/r4"], id=name, uses=used) for name, used in uses]
+
+
+def test_clusters_hang_together_and_what_stands_alone_comes_last() -> None:
+    claims = named(("a", ()), ("b", ("a",)), ("c", ()), ("d", ("e",)), ("e", ()), ("f", ("d", "x")))
+    found = [[entry.id for entry in cluster] for cluster in clusters(claims)]
+    assert found == [["d", "e", "f"], ["a", "b"], ["c"]]
+
+
+def test_the_list_below_the_map_names_what_each_claim_rests_on(results: list[Result]) -> None:
+    picture = theorem_map(results)
+    for entry in CLAIMS:
+        (line,) = [x for x in picture.split("\n") if x.startswith(f"- [{entry.id}]")]
+        assert all(f"[{used}]" in line for used in entry.uses)
+
+
+def test_every_verdict_has_a_frame_of_its_own() -> None:
+    assert set(FRAMES) == set(Verdict)
+    assert len(set(FRAMES.values())) == len(FRAMES)
+
+
+def test_the_pictures_are_well_formed_and_name_themselves(results: list[Result]) -> None:
     from xml.etree import ElementTree
 
-    text = theorem_map(results)
-    svg = text[text.index("<svg") : text.index("</svg>") + len("</svg>")]
-    root = ElementTree.fromstring(svg)
-    assert root.attrib["role"] == "img"
-    assert {child.tag.rsplit("}")[-1] for child in root} >= {"title", "desc", "a", "path"}
-    assert "\n\n" not in svg
+    pictures = re.findall(r"<svg.*?</svg>", theorem_map(results), flags=re.S)
+    assert len(pictures) == 1 + len(ledger.counts(results))
+    ids: list[str] = []
+    for text in pictures:
+        root = ElementTree.fromstring(text)
+        assert root.attrib["role"] == "img"
+        own = [node.attrib["id"] for node in root.iter() if "id" in node.attrib]
+        assert set(root.attrib["aria-labelledby"].split()) <= set(own)
+        ids += own
+        assert "\n\n" not in text
+    assert len(ids) == len(set(ids))
+
+
+# On the command line and in a notebook -------------------------------------------------------
+
+
+def test_a_claim_shows_itself_in_a_notebook_with_formulas_and_else_as_text() -> None:
+    shown = get("book/r4").show()
+    assert repr(shown) == ledger.render_text([shown])
+    text = shown._repr_markdown_()
+    assert text.startswith("### R4")
+    assert "{admonition}" not in text
+    for outcome in shown.outcomes:
+        assert outcome.evidence.summary in text
+    derivation = get("orders/eq-3").show()
+    for reason, formula in derivation.outcomes[0].evidence.data["steps"]:
+        assert f"{reason}.*\n\n$$\n{formula}\n$$" in derivation._repr_markdown_()
+
+
+def test_a_long_run_searches_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    efforts: list[int] = []
+
+    def noted() -> Evidence:
+        efforts.append(EFFORT.get())
+        return Evidence(True, "")
+
+    noting = claim(Verdict.GAP, Check(Kind.SEARCHED, Role.WITHSTANDS, "A search.", noted))
+    ledger.run([noting])
+    ledger.run([noting], long=True)
+    assert efforts == [1, ledger.LONG]
+    assert EFFORT.get() == 1
+
+
+def test_a_paper_is_chosen_by_its_key() -> None:
+    chosen = ledger.select(CLAIMS, ["book/r4"], "feldman")
+    assert [entry.id for entry in chosen] == ["feldman/def-mem", "book/r4"]
+    with pytest.raises(UnknownName, match="order"):
+        ledger.select(CLAIMS, paper="order")
+
+
+def test_the_summary_counts_by_paper_and_verdict(results: list[Result]) -> None:
+    rows = [line.split() for line in ledger.render_text(results).split("\n")]
+    assert ["", *Verdict, "all"][1:] in rows
+    assert rows[-3][0] == "all"
+    assert rows[-3][-1] == str(len(results))
+
+
+def test_the_report_on_mutants_names_what_went_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    assert ledger.mutation_report(["orders/eq-4"], told.append) == 0
+    assert re.fullmatch(r"2 checks of 1 claim: \d+ places changed, 0 went unseen", told[-1])
+    idle = Check(Kind.EXACT, Role.FAILING_STEP, "Idle.", _idle)
+    monkeypatch.setattr("memlib.theory.CLAIMS", (claim(Verdict.GAP, idle),))
+    assert ledger.mutation_report((), told.append) == 1
+    assert "SURVIVES  book/r4   Idle. _idle:" in told[1]
+
+
+def _idle() -> Evidence:
+    return Evidence(isinstance(1, int), "Nothing is decided.")

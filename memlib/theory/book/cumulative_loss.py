@@ -1,6 +1,7 @@
 """The book's own result on CSL and memorization (R2)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -10,9 +11,27 @@ from memlib.theory.evidence import Derivation, Step, decide, derived, enumerate_
 from memlib.theory.trajectories import Hedge
 from memlib.theory.worlds import all_functions, total, without
 
-SCALE = Fraction(5)  # the bound L of the Gibbs loss
-STEPS = 4  # length of the exact runs
+Hypotheses = tuple[Mapping[Any, Any], ...]
+Trial = dict[str, list[Fraction]]
+
 HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)
+
+
+@dataclass(frozen=True)
+class World:
+    """Settings of the exact runs: the bound L of the Gibbs loss, and the number of steps."""
+
+    scale: Fraction
+    steps: int
+
+
+WORLD = World(Fraction(5), 4)
+#: Every labelling of three inputs as a hypothesis, and those that do not have exactly one 1.
+FREE = tuple(all_functions(range(3), (0, 1)))
+TIED = tuple(h for h in FREE if sum(h.values()) != 1)
+#: Every labelling of three inputs, every sample of it, and both hypothesis classes.
+TRIALS = tuple(product(product((0, 1), repeat=3), range(3), (FREE, TIED)))
+ONES = (1, 1, 1)
 
 
 def expected_loss(held_out: Any, mem: Any, scale: Any) -> Any:
@@ -21,48 +40,43 @@ def expected_loss(held_out: Any, mem: Any, scale: Any) -> Any:
 
 
 def gibbs_trial(
-    labels: tuple[int, ...], i: int, factor: Fraction = HALF, free: bool = False
-) -> dict[str, list[Fraction]]:
+    labels: tuple[int, ...], i: int, hypotheses: Hypotheses, factor: Fraction = HALF
+) -> Trial:
     """One sample of a finite world, trained by multiplicative weights with and without it.
 
     Args:
         labels: Labels of the inputs 0, 1, ...
         i: The sample.
+        hypotheses: The class. If it is `FREE`, the other samples say nothing about this one.
         factor: What a wrong hypothesis keeps of its weight at each step.
-        free: Whether every labelling is a hypothesis (then the other samples say nothing about
-            this one); else those with exactly one 1 are left out.
 
     Returns:
         Per step: `loss` (expected Gibbs loss, from the chance of each *wrong* label), `held_out`
         (the same, trained without i), and `mem` (from the chance of the *right* label).
     """
     data = tuple(enumerate(labels))
-    every = all_functions(range(len(labels)), (0, 1))
-    learner = Hedge(tuple(h for h in every if free or sum(h.values()) != 1), factor)
+    learner = Hedge(hypotheses, factor)
     x, y = data[i]
-    loss, held_out = (
-        [SCALE * total(p for label, p in step.items() if label != y) for step in steps]
-        for steps in (
-            learner.predictions(data, STEPS, x),
-            learner.predictions(without(data, i), STEPS, x),
-        )
+    inside, outside = (
+        learner.predictions(training, WORLD.steps, x) for training in (data, without(data, i))
     )
-    inside, outside = learner.accuracies(data, i, STEPS)
-    mem = [a - b for a, b in zip(inside, outside, strict=True)]
+    loss, held_out = (
+        [WORLD.scale * total(p for label, p in step.items() if label != y) for step in steps]
+        for steps in (inside, outside)
+    )
+    mem = [a[y] - b[y] for a, b in zip(inside, outside, strict=True)]
     return {"loss": loss, "held_out": held_out, "mem": mem}
 
 
-def gibbs_trials() -> Iterator[dict[str, list[Fraction]]]:
+def gibbs_trials() -> Iterator[Trial]:
     """Every labelling of three inputs and every sample of it, in both hypothesis classes."""
-    for labels in product((0, 1), repeat=3):
-        for i, free in product(range(3), (False, True)):
-            yield gibbs_trial(labels, i, free=free)
+    return (gibbs_trial(*case) for case in TRIALS)
 
 
 def floor(held_out: list[Fraction], mem: list[Fraction]) -> Fraction:
     """R2, second half: what the expected CSL cannot fall below."""
-    least = min(held_out) / SCALE
-    return SCALE * total(max(least - value, Fraction(0)) for value in mem)
+    least = min(held_out) / WORLD.scale
+    return WORLD.scale * total(max(least - value, Fraction(0)) for value in mem)
 
 
 def gibbs_identity() -> Derivation:
@@ -83,23 +97,32 @@ def gibbs_identity() -> Derivation:
 
 
 def _r2_identity() -> Evidence:
-    def holds(trial: dict[str, list[Fraction]]) -> bool:
+    def holds(trial: Trial) -> bool:
         steps = zip(trial["held_out"], trial["mem"], strict=True)
-        return sum(trial["loss"]) == sum(expected_loss(h, mem, SCALE) for h, mem in steps)
+        return sum(trial["loss"]) == sum(expected_loss(h, mem, WORLD.scale) for h, mem in steps)
 
     return enumerate_all(
         gibbs_trials(),
         holds,
         r"$\mathbb E\,\mathrm{CSL}=\sum_th_t-L\sum_t\mathrm{mem}_t$ with $L=5$: every labelling "
-        rf"of three inputs, every sample, {STEPS} steps of multiplicative weights in all orders.",
+        rf"of three inputs, every sample, {WORLD.steps} steps of multiplicative weights in all "
+        r"orders.",
+        count=48,
     )
 
 
 def _r2_floor() -> Evidence:
+    def holds(case: tuple[tuple[int, ...], int, Hypotheses]) -> bool:
+        trial = gibbs_trial(*case)
+        slack = total(trial["loss"]) - floor(trial["held_out"], trial["mem"])
+        return slack == 0 if case[-1] is FREE else slack > 0
+
     return enumerate_all(
-        gibbs_trials(),
-        lambda trial: sum(trial["loss"]) >= floor(trial["held_out"], trial["mem"]),
-        r"$\mathbb E\,\mathrm{CSL}\ge L\sum_t(m^*-\mathrm{mem}_t)_+$.",
+        TRIALS,
+        holds,
+        r"$\mathbb E\,\mathrm{CSL}\ge L\sum_t(m^*-\mathrm{mem}_t)_+$, with equality exactly where "
+        r"every labelling is a hypothesis.",
+        count=48,
     )
 
 
@@ -110,24 +133,23 @@ def _r2_floor_decided() -> Evidence:
     positive = z3.If(least > mem, least - mem, 0)
     return decide(
         [
-            scale > 0,
             loss >= 0,
             loss == expected_loss(held_out, mem, scale),
             scale * least <= held_out,
         ],
-        loss >= scale * positive,
+        z3.And(loss >= scale * positive, positive >= 0, positive >= least - mem),
         r"At every step, $\ell_t=h_t-L\,\mathrm{mem}_t\ge0$ and $Lm^*\le h_t$ give "
         r"$\ell_t\ge L(m^*-\mathrm{mem}_t)_+$.",
     )
 
 
 def _r2_sharp() -> Evidence:
-    trial = gibbs_trial((1, 1, 1), 0, free=True)
+    trial = gibbs_trial(ONES, 0, FREE)
     mem, csl = sum(trial["mem"]), sum(trial["loss"])
-    reached = csl == floor(trial["held_out"], trial["mem"]) > 0
-    weaker = sum(trial["held_out"]) - Fraction(999, 1000) * SCALE * mem
+    reached = csl == floor(trial["held_out"], trial["mem"]) == Fraction(88, 9)
+    weaker = sum(trial["held_out"]) - Fraction(999, 1000) * WORLD.scale * mem
     squares_in, squares_out = (
-        sum((value / SCALE) ** 2 for value in trial[key]) for key in ("loss", "held_out")
+        sum((value / WORLD.scale) ** 2 for value in trial[key]) for key in ("loss", "held_out")
     )
     other = squares_out - mem
     summary = (
@@ -141,7 +163,7 @@ def _r2_sharp() -> Evidence:
 
 
 def _r2_reading() -> Evidence:
-    little, much = (gibbs_trial((1, 1, 1), 0, factor, free=True) for factor in (HALF, QUARTER))
+    little, much = (gibbs_trial(ONES, 0, FREE, factor) for factor in (HALF, QUARTER))
     passed = (
         little["held_out"] == much["held_out"]
         and sum(little["mem"]) < sum(much["mem"])
@@ -174,6 +196,8 @@ $$\mathbb E\,\mathrm{CSL}(z_i)\;=\;\sum_th_t(i)\;-\;L\sum_t\mathrm{mem}_t(i)
         r"training with and without $z_i$ is compared after equally many steps",
     ),
     verdict=Verdict.HOLDS,
+    gist=r"$\mathbb E\,\mathrm{CSL}=\sum_th_t-L\sum_t\mathrm{mem}_t$ for Gibbs loss: "
+    r"the sign of memorization is negative.",
     holds=r"""
 As stated. The first half is an identity: it holds by definition for the loss-based memorization
 $(h_t-\mathbb E\ell_t)/L$, whatever the loss; Gibbs loss is what ties it to Feldman's. If moreover

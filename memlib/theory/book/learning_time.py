@@ -10,8 +10,27 @@ from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, decide, derived, enumerate_all, search, show
 from memlib.theory.worlds import ONE
 
-LONGEST = 6  # the solver decides all real gradient sequences up to this length
-STEPS = 4  # length of the exact runs
+#: Lengths of the real gradient sequences that the solver decides one by one.
+LENGTHS = (1, 2, 3, 4, 5, 6)
+#: The same with every step at which a sample may be learned; one more than the length is "never".
+SHORT = tuple((length, time) for length in LENGTHS for time in range(1, length + 2))
+#: Least-squares runs on two samples in the plane, each with a threshold.
+DESCENTS = tuple(
+    (
+        runs.Descent(
+            ((first, 1), (second, label)),
+            (Fraction(1, 2), Fraction(1, 3)),
+            Fraction(1, 10),
+            4,
+        ),
+        tau,
+    )
+    for first, second in product([(1, 0), (0, 1), (1, 1), (2, -1)], repeat=2)
+    for label in (-1, 1)
+    for tau in (Fraction(1, 8), Fraction(1, 2), Fraction(2))
+)
+#: One input with the labels 0 and 2: gradient descent rests at w = 1 and learns neither.
+CONFLICT = runs.Descent((((1,), 0), ((1,), 2)), (1,), Fraction(1, 4), 19)
 
 #: `|grad|**2 <= SELF_BOUND * L_z * loss`.
 SELF_BOUND = 2
@@ -73,30 +92,27 @@ def _self_bounding_decided() -> Evidence:
     loss, slope, smooth, below = z3.Reals("loss slope smooth below")
     descent = below <= loss - slope * (slope / smooth) + smooth / 2 * (slope / smooth) ** 2
     return decide(
-        [smooth > 0, slope >= 0, below >= 0, descent],
+        [smooth > 0, below >= 0, descent],
         slope * slope <= gradient_bound(smooth, loss),
         r"If the loss is non-negative after the step, $\|\nabla\|^2\le 2\mathcal L_z\ell$.",
     )
 
 
 def _time_bound_decided() -> Evidence:
-    """All gradient sequences of length up to LONGEST, learned at any step or never."""
+    """All short gradient sequences, learned at any step or never."""
     import z3
 
     tau = z3.Real("tau")
-    squares = z3.Reals([f"g{t}" for t in range(LONGEST)])
+    squares = z3.Reals([f"g{t}" for t in LENGTHS])
     cases = []
-    for length in range(1, LONGEST + 1):
-        for time in range(1, length + 2):  # time = length + 1: never learned
-            late = [z3.Sum(squares[:k]) > tau * k for k in range(1, time)]
-            cases.append(
-                z3.Implies(z3.And(late), time <= time_bound(z3.Sum(squares[:length]), tau))
-            )
+    for length, time in SHORT:
+        late = [z3.Sum(squares[:k]) > tau * k for k in range(1, time)]
+        cases.append(z3.Implies(z3.And(late), time <= time_bound(z3.Sum(squares[:length]), tau)))
     return decide(
         [tau > 0, *(g >= 0 for g in squares)],
         z3.And(cases),
-        rf"$T\le1+\mathrm{{CSG}}/\tau$ for all real sequences of up to {LONGEST} gradients, every "
-        r"$\tau>0$ and every $T$ (never learned is $T=N+1$).",
+        rf"$T\le1+\mathrm{{CSG}}/\tau$ for all real sequences of up to {LENGTHS[-1]} gradients, "
+        r"every $\tau>0$ and every $T$ (never learned is $T=N+1$).",
     )
 
 
@@ -107,7 +123,6 @@ def _time_bound_any_length() -> Evidence:
     return decide(
         [
             tau > 0,
-            time >= 1,
             total >= before,
             before >= 0,
             z3.Or(time == 1, before > (time - 1) * tau),
@@ -119,14 +134,10 @@ def _time_bound_any_length() -> Evidence:
 
 
 def descents() -> Iterator[tuple[tuple[runs.Vector, ...], Any, Fraction]]:
-    """Least-squares runs on two samples in the plane: `(run, sample, tau)`, all exact."""
-    points = [(1, 0), (0, 1), (1, 1), (2, -1)]
-    taus = [Fraction(1, 8), Fraction(1, 2), Fraction(2)]
-    for first, second in product(points, repeat=2):
-        for label in (-1, 1):
-            data = ((first, 1), (second, label))
-            run = runs.descend(data, (Fraction(1, 2), Fraction(1, 3)), Fraction(1, 10), STEPS)
-            yield from ((run, sample, tau) for sample in data for tau in taus)
+    """Both samples of each of the runs: `(run, sample, tau)`, all exact."""
+    for world, tau in DESCENTS:
+        run = world.run()
+        yield from ((run, sample, tau) for sample in world.data)
 
 
 def _r1_in_runs() -> Evidence:
@@ -142,18 +153,13 @@ def _r1_in_runs() -> Evidence:
         descents(),
         holds,
         r"$T\le1+\mathrm{CSG}/\tau\le1+2\mathcal L_z\mathrm{CSL}/\tau$ in least-squares runs.",
+        count=192,
     )
 
 
-def conflicting_pair(length: int) -> tuple[tuple[runs.Vector, ...], Any]:
-    """One input with the labels 0 and 2: gradient descent rests at w = 1 and learns neither."""
-    data = (((1,), 0), ((1,), 2))
-    return runs.descend(data, (1,), Fraction(1, 4), length - 1), data[0]
-
-
 def _r1_sharp() -> Evidence:
-    length, less = 20, Fraction(1, 1000)
-    run, sample = conflicting_pair(length)
+    run, sample, less = CONFLICT.run(), CONFLICT.data[0], Fraction(1, 1000)
+    length = len(run)
     squares, csl = runs.squared_gradients(run, sample), sum(runs.losses(run, sample))
     smooth = runs.smoothness(run)
     equal = sum(squares) == gradient_bound(smooth, csl)
@@ -175,15 +181,14 @@ def _r1_sharp() -> Evidence:
 def _r1_searched() -> Evidence:
     from hypothesis import strategies as st
 
-    squares = st.lists(st.fractions(0, 4, max_denominator=8), min_size=1, max_size=8)
-    taus = st.fractions(Fraction(1, 64), 4, max_denominator=64)
+    squares = st.lists(st.integers(0, 32), min_size=1, max_size=8)
 
-    def breaks(case: tuple[list[Fraction], Fraction]) -> bool:
-        values, tau = case
+    def breaks(case: tuple[list[int], int]) -> bool:
+        values, tau = [Fraction(value, 8) for value in case[0]], Fraction(case[1], 64)
         return (runs.learning_time(values, tau) or len(values) + 1) > time_bound(sum(values), tau)
 
-    found = search(st.tuples(squares, taus), breaks)
-    return Evidence(found is None, f"200 gradient sequences tried, broken by: `{found}`.")
+    found = search(st.tuples(squares, st.integers(1, 256)), breaks)
+    return Evidence(found is None, f"Sequences of up to 8 gradients; broken by: `{found}`.")
 
 
 R1 = Claim(
@@ -205,6 +210,8 @@ if there is none.""",
         r"gradient that is $\mathcal L_z$-Lipschitz there, the same $\mathcal L_z$ for all $t$",
     ),
     verdict=Verdict.HOLDS,
+    gist=r"$T\le1+\mathrm{CSG}/\tau\le1+2\mathcal L_z\mathrm{CSL}/\tau$; neither "
+    r"constant can be smaller.",
     holds=r"""
 As stated. The first inequality needs only $\tau>0$ (memlib gives $N$ to a sample that is never
 learned, for which it holds all the more). The second is about smooth losses: a ReLU
@@ -281,19 +288,19 @@ def window_decided() -> Evidence:
     import z3
 
     tau = z3.Real("tau")
-    squares = z3.Reals([f"g{t}" for t in range(LONGEST)])
+    squares = z3.Reals([f"g{t}" for t in LENGTHS])
     cases = []
-    for time in range(1, LONGEST + 1):
+    for time in LENGTHS:
         late = [z3.Sum(squares[:k]) > tau * k for k in range(1, time)]
         learned = z3.Sum(squares[:time]) <= tau * time
         low, high = time_window(z3.Sum(squares[: time - 1]), z3.Sum(squares[:time]), tau)
         inside = low <= time if time == 1 else z3.And(low <= time, time < high)
         cases.append(z3.Implies(z3.And(*late, learned), inside))
     return decide(
-        [tau > 0, *(g >= 0 for g in squares)],
+        [tau > 0],
         z3.And(cases),
         r"$\mathrm{CSG}_{<T}/\tau\le T$, and for $T\ge2$ also $T<1+\mathrm{CSG}_{<T-1}/\tau$, for "
-        rf"all real sequences of up to {LONGEST} gradients and every $\tau>0$.",
+        rf"all real sequences of up to {LENGTHS[-1]} gradients and every $\tau>0$.",
     )
 
 
@@ -308,23 +315,25 @@ def _r4_in_runs() -> Evidence:
         return low <= time and (time == 1 or time < high)
 
     return enumerate_all(
-        descents(), holds, r"The window, and $\mathrm{CSG}_{<N}>N\tau$ for what is never learned."
+        descents(),
+        holds,
+        r"The window, and $\mathrm{CSG}_{<N}>N\tau$ for what is never learned.",
+        count=192,
     )
 
 
 def _r4_sharp() -> Evidence:
     tau, less = ONE, Fraction(1, 1000)
     constant = [tau] * 3  # learned at once, with equality below
-    low, _ = time_window(Fraction(0), constant[0], tau)
+    low, first = time_window(Fraction(0), constant[0], tau)
     equality = runs.learning_time(constant, tau) == low == 1
     late = [tau + less / 2, Fraction(0)]
     time = runs.learning_time(late, tau)
     _, high = time_window(late[0], late[0], tau)
     tight = time == 2 and time < high and time >= high - less
-    _, first = time_window(Fraction(0), constant[0], tau)
-    excluded = not first > 1  # at T = 1 the upper half would read 1 < 1
+    excluded = first == 1  # at T = 1 the upper half would read 1 < 1
     never = [3 * tau] * 4
-    unlearned = runs.learning_time(never, tau) is None and sum(never) / tau > len(never) + 1
+    unlearned = runs.learning_time(never, tau) is None and sum(never) / tau == 12
     summary = (
         rf"Lower end: $T=1=\mathrm{{CSG}}_{{<1}}/\tau$. Upper end: gradients "
         rf"$({show(late[0])},0)$, $\tau=1$: $T=2<{show(high)}$, and a step shorter by "
@@ -349,6 +358,7 @@ where $\mathrm{CSG}_{<T}$ sums the first $T$ squared gradients. A sample that is
 $N$ steps has $\mathrm{CSG}_{<N}>N\tau$.""",
     assumptions=(r"$\tau>0$", r"$T_i$ exists; $T_i\ge2$ for the upper half"),
     verdict=Verdict.HOLDS,
+    gist=r"Learning time is the CSG collected until then, over $\tau$, to within one step.",
     holds=r"""
 As stated: under Eq. 4, learning time *is* the CSG collected until then, in units of $\tau$.
 """,

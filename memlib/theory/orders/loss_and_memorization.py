@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import product
 
 from memlib.theory import trajectories as runs
-from memlib.theory.book.cumulative_loss import SCALE, gibbs_trials
+from memlib.theory.book.cumulative_loss import WORLD, Trial, gibbs_trials
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import decide, enumerate_all, show
 from memlib.theory.worlds import Data, Distribution, total_variation, without
@@ -125,7 +125,7 @@ def _brier() -> Evidence:
         rf"($p$ from {rows[0][3]} to {rows[0][2]}, and from {rows[1][3]} to {rows[1][2]}); their "
         rf"loss differences are {show(drop_a)} and {show(drop_b)}, above and below."
     )
-    proper = all(0 <= p <= 1 for row in rows for p in row[2:])
+    proper = all(0 <= p <= 1 for _, _, *chances in rows for p in chances)
     passed = proper and mem_a == mem_b and drop_b < BRIER.bound * mem_a < drop_a
     return Evidence(passed, summary, {}, BRIER.assumptions(), BRIER)
 
@@ -175,9 +175,6 @@ def _only_gibbs() -> Evidence:
     values = (at, at_zero, at_one)
     return decide(
         [
-            scale > 0,
-            chance >= 0,
-            chance <= 1,
             *(v >= 0 for v in values),
             *(v <= scale for v in values),
             at_zero - at_one == scale * (1 - 0),
@@ -199,7 +196,6 @@ def _variation_bound() -> Evidence:
     change = z3.Sum([(a - b) * c for a, b, c in zip(p, q, loss, strict=True)])
     return decide(
         [
-            scale > 0,
             *(v >= 0 for v in p + q + loss),
             *(v <= scale for v in loss),
             z3.Sum(p) == 1,
@@ -212,8 +208,9 @@ def _variation_bound() -> Evidence:
 
 
 def _sign() -> Evidence:
-    def holds(trial: dict[str, list[Fraction]]) -> bool:
-        printed = [(a - b) / SCALE for a, b in zip(trial["loss"], trial["held_out"], strict=True)]
+    def holds(trial: Trial) -> bool:
+        pairs = zip(trial["loss"], trial["held_out"], strict=True)
+        printed = [(inside - outside) / WORLD.scale for inside, outside in pairs]
         mem = trial["mem"]
         return printed == [-m for m in mem] and max(mem) > 0 and printed != mem
 
@@ -243,6 +240,8 @@ $$\frac1L\Bigl[\mathbb E_\phi[\ell(h^\phi_S,z_i)]
 On trial is this identity, on the loss of the sample itself and up to its sign.""",
     assumptions=(BOUNDED, SMOOTH, UNBIASED, MOMENT),
     verdict=Verdict.FALSE,
+    gist="Equality for Gibbs loss, and for no other bounded function of $p_y$; else "
+    "both are at most TV.",
     holds=r"""
 Equality holds for Gibbs loss, $\ell=L(1-p_y)$ with predictions drawn from $p$ (and for $L$ times
 the 0/1 loss): $\mathbb E\ell(g_{S^{\setminus i}},z_i)-\mathbb E\ell(g_S,z_i)=L\,\mathrm{mem}$.
