@@ -181,6 +181,7 @@ The inequality of Landau and Kolmogorov for three derivatives, with its extremal
 1939). The radial extension is elementary.
 """,
     chapter=CHAPTER,
+    uses=("privacy/lemma-a.3",),
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "The bound, for all reals.", _t0_decided),
         Check(Kind.DECIDED, Role.SUPPORTS, "The bound on a ball.", _t0_ball_decided),

@@ -174,7 +174,7 @@ Taylor's theorem and independence; the average of a loss over input noise is the
 between noise and curvature (Bishop, 1995). Not in the paper.
 """,
     chapter=CHAPTER,
-    uses=("feldman/def-mem",),
+    uses=("feldman/def-mem", "privacy/lemma-a.3"),
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "The law, for a pair of twins.", _t1_decided),
         Check(Kind.EXACT, Role.SUPPORTS, "The law in a random world.", _t1_world),

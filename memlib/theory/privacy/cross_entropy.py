@@ -118,7 +118,7 @@ The experiments use cross-entropy throughout; Theorem 5.1 does not cover them.
 $\ln$ is steeper than 1 on $(0,1)$; the coupling argument is standard.
 """,
     chapter="part3/curvature-and-memorization",
-    uses=("privacy/eq-2", "privacy/thm-5.1"),
+    uses=("privacy/eq-2", "privacy/lemma-a.1"),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "A model that fits its training samples.", _printed_fails),
         Check(Kind.EXACT, Role.REPAIRED, "The sign exchanged, at the sample.", _repaired),

@@ -307,13 +307,12 @@ EQ_11 = Claim(
     paper="privacy",
     location="Eq. (10), (11) and 'Interpreting Theorem 5.3', Section 5.2",
     printed=r"""
-$\frac12$ restored: $\frac12\mathbb E[\mathrm{Curv}]\le L(m+1)(1-e^{-\varepsilon})+c_2$; "a stronger
-privacy guarantee ensures reduced average input loss curvature", $c_2$ being "Generalization + Model
-Bias".""",
+$c_2=(4m-1)\gamma+2(m-1)\Delta+\frac\rho6\mathbb E\|\alpha\|^3$ can be thought of as "Generalization
++ Model Bias"; by (10) "a stronger privacy guarantee ensures reduced average input loss curvature".""",
     assumptions=(
+        r"the $\frac12$ of Taylor's theorem is restored in (10), which is false as printed",
         r"$\gamma$ is the constant of Lemma A.1",
-        r"$\mathbb E\alpha\alpha^\top=C$, twins in "
-        r"the domain",
+        r"curvature is meant at points that have their twins in the domain",
     ),
     verdict=Verdict.VACUOUS,
     holds=r"""

@@ -94,7 +94,7 @@ $c_1$ grows like $d^{3/2}$.
 The identity behind Hutchinson's estimator.
 """,
     chapter=CHAPTER,
-    uses=("privacy/thm-5.1",),
+    uses=("privacy/eq-7",),
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "The right formula.", lambda: derived(moment())),
         Check(Kind.EXACT, Role.SEPARATES, "A Hessian that tells them apart.", _trace_differs),
@@ -287,7 +287,7 @@ Without it Theorem 5.1 is about loss differences.
 Elementary; the soft 0-1 loss is the Gibbs loss.
 """,
     chapter=CHAPTER,
-    uses=("privacy/eq-2", "privacy/thm-5.1"),
+    uses=("privacy/eq-2",),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Majority vote, squared loss.", _not_memorization),
         Check(Kind.EXACT, Role.REPAIRED, "Majority vote, 0-1 loss.", _is_memorization),
@@ -379,7 +379,7 @@ At which of two twins the curvature is measured decides its sign in the law.
 Elementary.
 """,
     chapter=CHAPTER,
-    uses=("privacy/thm-5.1", "privacy/lemma-a.2", "book/t1"),
+    uses=("privacy/lemma-a.2", "book/t1"),
     checks=(
         Check(Kind.EXACT, Role.FAILING_STEP, "The printed sign.", _printed_sign_fails),
         Check(Kind.EXACT, Role.FAILING_STEP, "Whose curvature.", _curvature_of_other),

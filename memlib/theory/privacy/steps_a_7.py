@@ -70,7 +70,7 @@ The second half is what the instance *far from all twins* of Theorem 5.3 uses.
 Elementary.
 """,
     chapter="part3/privacy-and-curvature",
-    uses=("privacy/lemma-a.4", "privacy/eq-3", "privacy/lemma-5.2"),
+    uses=("privacy/eq-3", "privacy/lemma-5.2"),
     checks=(
         Check(Kind.EXACT, Role.FAILING_STEP, "At a training sample.", _at_a_training_sample),
         Check(Kind.EXACT, Role.FAILING_STEP, "Over the population.", _population_of_curvature),

@@ -113,8 +113,8 @@ def _constant_algorithm() -> Evidence:
         rf"$1-f(x)$ with Euler's spline $f$, inputs $-1,0,1$. For *every* data set and sample: "
         rf"$|\mathrm{{mem}}|={mem}$, curvature ${show(at(LOSS, 0, 2))}$, "
         rf"$c_1={show(c1)}$ (with the $\gamma={show(gamma)}$ of Lemma A.1), and the right side is "
-        rf"${show(bound)}$. ($\beta$, $\Delta$ and $\gamma'$ are 0; {show(SMALLEST.beta)} is allowed for "
-        rf"each.)"
+        rf"${show(bound)}$. ($\beta$, $\Delta$ and $\gamma'$ are 0; {show(SMALLEST.beta)} "
+        rf"is allowed for each.)"
     )
     pinned = arms == (Fraction(131, 128), Fraction(65, 64)) and bound == Fraction(-99, 128)
     return Evidence(mem > bound and pinned, summary, {}, assumptions, SMALLEST)
@@ -281,7 +281,17 @@ The counterexamples are elementary; Euler's spline is the classical extremal fun
 third derivatives.
 """,
     chapter=CHAPTER,
-    uses=("feldman/def-mem", "book/t1"),
+    uses=(
+        "feldman/def-mem",
+        "book/t1",
+        "privacy/lemma-a.2",
+        "privacy/lemma-a.3",
+        "privacy/a.3-trace",
+        "privacy/a.3-first-order",
+        "privacy/eq-32",
+        "privacy/a.3-exchange",
+        "privacy/upsilon-adjacency",
+    ),
     checks=(
         Check(
             Kind.EXACT,

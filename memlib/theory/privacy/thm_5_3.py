@@ -183,7 +183,14 @@ and clipping give smoother models; privacy as such does not.
 That a constant algorithm is private is the standard warning about what privacy does not say.
 """,
     chapter=CHAPTER,
-    uses=("book/t0", "book/t2", "book/t3", "privacy/lemma-a.4", "privacy/lemma-5.2"),
+    uses=(
+        "book/t0",
+        "book/t2",
+        "book/t3",
+        "privacy/lemma-a.4",
+        "privacy/lemma-5.2",
+        "privacy/a.7",
+    ),
     checks=(
         Check(
             Kind.EXACT,
@@ -305,7 +312,7 @@ Theorem 5.3 is built on it.
 Taylor's theorem.
 """,
     chapter=CHAPTER,
-    uses=("privacy/lemma-a.3", "privacy/lemma-a.2"),
+    uses=("privacy/lemma-a.3", "privacy/lemma-a.2", "privacy/a.3-first-order"),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "The constant algorithm.", _lemma_refuted),
         Check(Kind.EXACT, Role.REPAIRED, "Taylor's bound there.", _lemma_repaired),

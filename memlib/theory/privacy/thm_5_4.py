@@ -103,7 +103,7 @@ Feldman (2020) notes that privacy limits memorization; the tight constant is in 
 Viswanath (2015).
 """,
     chapter=CHAPTER,
-    uses=("feldman/def-mem", "book/tv-pure", "privacy/eq-1"),
+    uses=("feldman/def-mem", "book/tv-pure", "privacy/eq-1", "privacy/a.1-step"),
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "The printed bound holds.", _printed_decided),
         Check(Kind.EXACT, Role.ATTAINED, "The better constant is reached.", _tight_attained),
@@ -173,7 +173,7 @@ None on the theorem.
 Elementary.
 """,
     chapter=CHAPTER,
-    uses=("privacy/thm-5.4",),
+    uses=("privacy/eq-1",),
     checks=(
         Check(Kind.EXACT, Role.FAILING_STEP, "The step on its own.", _step_fails),
         Check(Kind.DECIDED, Role.SUPPORTS, "The direct argument.", _step_repaired),
