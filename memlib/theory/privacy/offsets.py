@@ -307,8 +307,9 @@ EQ_11 = Claim(
     paper="privacy",
     location="Eq. (10), (11) and 'Interpreting Theorem 5.3', Section 5.2",
     printed=r"""
-$c_2=(4m-1)\gamma+2(m-1)\Delta+\frac\rho6\mathbb E\|\alpha\|^3$ can be thought of as "Generalization
-+ Model Bias"; by (10) "a stronger privacy guarantee ensures reduced average input loss curvature".""",
+$c_2=(4m-1)\gamma+2(m-1)\Delta+\frac\rho6\mathbb E\|\alpha\|^3$, thought of as
+"Generalization + Model Bias"; by (10) "a stronger privacy guarantee ensures reduced average input
+loss curvature".""",
     assumptions=(
         r"the $\frac12$ of Taylor's theorem is restored in (10), which is false as printed",
         r"$\gamma$ is the constant of Lemma A.1",
