@@ -124,10 +124,8 @@ def _t0_attained() -> Evidence:
         rf"$\rho={show(rho)}$: curvature ${show(up)}$ where it is {show(bottom)} and "
         rf"${show(down)}$ "
         rf"where it is {show(top)}. T0 asks for room {show(rooms[0])} for either, which is all "
-        rf"there "
-        rf"is; so it does for the radial spline in $d={', '.join(map(str, DIMENSIONS))}$ "
-        rf"dimensions, "
-        rf"with trace $\pm{show(up)}d$."
+        rf"there is; so it does for the radial spline in $d={', '.join(map(str, DIMENSIONS))}$ "
+        rf"dimensions, with trace $\pm{show(up)}d$."
     )
     return Evidence(passed, summary)
 
@@ -263,8 +261,7 @@ The constant is reached at every $\varepsilon$.""",
     assumptions=(
         r"$\mathcal A$ is $\varepsilon$-differentially private for adding and removing one sample",
         r"$0\le\ell\le L$, the Hessian in $x$ is $\rho$-Lipschitz, and the domain contains the "
-        r"ball of "
-        r"radius $(12L/\rho)^{1/3}$ about the point",
+        r"ball of radius $(12L/\rho)^{1/3}$ about the point",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""

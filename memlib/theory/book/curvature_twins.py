@@ -108,8 +108,7 @@ def _t1_reached() -> Evidence:
     allowed = remainder(hessian_constant(EULER), moments["third"])
     summary = (
         rf"Euler's spline alone, fitted to 0 with the sample: memorization ${show(memorized)}$, "
-        rf"twin "
-        rf"law ${show(law)}$; the difference is the whole $\frac\rho6\mathbb E|\alpha|^3="
+        rf"twin law ${show(law)}$; the difference is the whole $\frac\rho6\mathbb E|\alpha|^3="
         rf"{show(allowed)}$."
     )
     return Evidence(law - memorized == allowed == Fraction(1, 32), summary)

@@ -205,8 +205,7 @@ $$\bigl|\Pr[\mathcal A(S)\in R]-\Pr[\mathcal A(S^{\setminus i})\in R]\bigr|
 and no smaller constant serves all algorithms.""",
     assumptions=(
         r"$\mathcal A$ is $(\varepsilon,\delta)$-differentially private for adding and removing "
-        r"one "
-        r"sample",
+        r"one sample",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""
@@ -316,8 +315,7 @@ $$\mathrm{mem}\le\min\bigl\{1-q,\ (E-1)q+\delta,\ (1-\tfrac1E)(1-q)+\tfrac\delta
 Each minimum is reached, for every $p$, every $q$, every $E\ge1$ and $0\le\delta$.""",
     assumptions=(
         r"$\mathcal A$ is $(\varepsilon,\delta)$-differentially private for adding and removing "
-        r"one "
-        r"sample",
+        r"one sample",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""

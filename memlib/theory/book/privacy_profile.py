@@ -89,8 +89,7 @@ $$\delta(0)=\min_{\varepsilon\ge0}\frac{e^\varepsilon-1+2\,\delta(\varepsilon)}{
 no single point of the profile says more.""",
     assumptions=(
         r"$\delta(\varepsilon)$ is the profile of $\mathcal A$, or an upper bound on it, for "
-        r"adding and "
-        r"removing one sample",
+        r"adding and removing one sample",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""

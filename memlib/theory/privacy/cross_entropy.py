@@ -22,8 +22,7 @@ def _printed_fails() -> Evidence:
         rf"A model fits what it was trained on with chance {show(FITTED)}; without $z_i$ its "
         rf"chance "
         rf"there is {show(UNSURE)}, and {show(FITTED)} at the twin. $\mathrm{{mem}}={show(mem)}$; "
-        rf"the "
-        rf"right side is $\ln{show(ratio)}=0$ (and $\ln{show(own)}<0$ at the sample itself)."
+        rf"the right side is $\ln{show(ratio)}=0$ (and $\ln{show(own)}<0$ at the sample itself)."
     )
     chances = (FITTED, UNSURE)
     meets = {OPEN: all(p > 0 for p in chances) and max(chances) < 1}
@@ -71,8 +70,7 @@ def _means_cancel() -> Evidence:
         rf"Chances {show(PAIR[0])} or {show(PAIR[1])} with the sample, {show(MIDDLE)} without: "
         rf"their "
         rf"product is ${show(product)}=({show(MIDDLE)})^2$, so that the mean cross-entropies are "
-        rf"equal, "
-        rf"and the memorization is ${show(mem)}$."
+        rf"equal, and the memorization is ${show(mem)}$."
     )
     return Evidence(product == MIDDLE**2 and mem == Fraction(4, 45), summary)
 

@@ -35,8 +35,7 @@ def _depends_on_numbers() -> Evidence:
         rf"One class with probability $\tfrac12$ and two with $\tfrac14$. Numbered 0, 1, 2 the "
         rf"mean "
         rf"rounds to a rare class (error {show(risks[0])}), with the frequent class numbered 1 to "
-        rf"the "
-        rf"frequent one ({show(risks[1])})."
+        rf"the frequent one ({show(risks[1])})."
     )
     return Evidence(risks == [Fraction(3, 4), Fraction(1, 2)], summary)
 
@@ -105,8 +104,7 @@ def _rectifier() -> Evidence:
     slope = (right - left) / (SIDES[1] - SIDES[0])
     summary = (
         rf"One rectified unit with squared loss: the curvature is {show(left)} to the left of 0 "
-        rf"and "
-        rf"{show(right)} to its right. Between $\pm\tfrac1{{1000}}$ this takes "
+        rf"and {show(right)} to its right. Between $\pm\tfrac1{{1000}}$ this takes "
         rf"$\rho\ge{show(slope)}$, "
         "and there is no limit."
     )
@@ -256,8 +254,7 @@ def _planted() -> Evidence:
     with_twin = mean([loss(INPUTS[0]), loss(INPUTS[0] + PLANTED)])
     summary = (
         rf"A fixed model without errors on the population, wrong between its points: every set "
-        rf"drawn "
-        rf"from $D^2$ has $|R_{{emp}}-R|={show(max(drawn))}$; with a twin planted, "
+        rf"drawn from $D^2$ has $|R_{{emp}}-R|={show(max(drawn))}$; with a twin planted, "
         rf"${show(with_twin)}$."
     )
     return Evidence(drawn == {0} and with_twin == Fraction(1, 2), summary)

@@ -219,8 +219,7 @@ def _beta_says_nothing() -> Evidence:
     summary = (
         rf"Fair coins as labels and a learner that repeats or inverts the first label: every "
         rf"hypothesis has risk $\tfrac12$, so that $\beta={show(beta)}$, and the loss on a "
-        rf"training "
-        rf"sample changes by ${show(change)}$ when it is left out."
+        rf"training sample changes by ${show(change)}$ when it is left out."
     )
     return Evidence(beta == 0 and change == 1, summary)
 
@@ -281,8 +280,7 @@ def _rate_of_expectation() -> Evidence:
         rf"{inputs}), else a perfect rule: (4) holds with $\gamma'=0$ with probability "
         rf"{show(kept)} "
         rf"over $(S,\phi)$, and $\mathbb E_\phi|R_{{emp}}-R|={show(average)}$ for *every* such "
-        rf"$S$: with "
-        rf"probability 0 it is at most $\gamma'$."
+        rf"$S$: with probability 0 it is at most $\gamma'$."
     )
     pinned = average == Fraction(9, 100) and kept == Fraction(9, 10)
     return Evidence(pinned and gap > 0, summary)
@@ -301,10 +299,8 @@ def _markov() -> Evidence:
         cases,
         holds,
         r"If the gap exceeds $\gamma'$ with probability $\delta$ over $(S,\phi)$, then for a "
-        r"share of "
-        r"at least $1-\sqrt\delta$ of the data sets it does so with probability at most "
-        r"$\sqrt\delta$ "
-        r"over $\phi$ (four data sets, chances in quarters).",
+        r"share of at least $1-\sqrt\delta$ of the data sets it does so with probability at most "
+        r"$\sqrt\delta$ over $\phi$ (four data sets, chances in quarters).",
         count=625,
     )
 

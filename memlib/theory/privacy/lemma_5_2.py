@@ -49,8 +49,7 @@ def _printed_holds() -> Evidence:
         ],
         z3.And(first - second <= upper, upper <= stability_bound(top, printed_bound(factor))),
         r"A mean loss differs by at most $L(p-q)$ for the event where $P$ exceeds $Q$, so by at "
-        r"most "
-        r"$L\tanh(\varepsilon/2)\le L(1-e^{-\varepsilon})$.",
+        r"most $L\tanh(\varepsilon/2)\le L(1-e^{-\varepsilon})$.",
     )
 
 
@@ -141,8 +140,7 @@ def _improves() -> Evidence:
             (factor + 1) * pure_bound(factor) == earlier_bound(factor),
         ),
         r"$\tanh(\varepsilon/2)\le1-e^{-\varepsilon}\le e^\varepsilon-1$ for all "
-        r"$\varepsilon\ge0$, and "
-        r"the last is $e^\varepsilon+1$ times the first.",
+        r"$\varepsilon\ge0$, and the last is $e^\varepsilon+1$ times the first.",
     )
 
 

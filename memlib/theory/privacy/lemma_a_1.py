@@ -49,8 +49,7 @@ def _mean_over_phi() -> Evidence:
     gamma = max(first_arm(M, ONE, RATE, seen), second_arm(M, ONE, RATE))
     summary = (
         rf"0-1 loss, {INPUTS} inputs, $m={M}$ distinct samples. With probability {show(TABLE)} "
-        rf"over "
-        rf"$\phi$ a lookup table, else a rule without errors: (4) holds with $\gamma'=0$ and "
+        rf"over $\phi$ a lookup table, else a rule without errors: (4) holds with $\gamma'=0$ and "
         rf"confidence {show(1 - TABLE)}. For every $S$, $\mathbb E_\phi|R_{{emp}}-R|="
         rf"{show(average)}$, above the formula's $\gamma={show(gamma)}$ with $\Delta=0$ for the "
         rf"rule."
@@ -82,8 +81,7 @@ def _first_equality() -> Evidence:
     right = losses[0] / m + abs(Fraction(m - 1, m) * mean(losses[1:]) - risk)
     summary = (
         rf"Losses 1, 0, $\tfrac12$ and risk {show(risk)}: $|R_{{emp}}-R|={show(left)}$, and the "
-        rf"two "
-        rf"absolute "
+        rf"two absolute "
         rf"values into which the proof splits it with an equality sign add up to {show(right)}."
     )
     return Evidence(left == 0 and right == Fraction(2, 3), summary)

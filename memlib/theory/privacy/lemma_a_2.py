@@ -88,8 +88,7 @@ def _other_sample() -> Evidence:
         rf"All risks, empirical and population, are {show(NOISE)}: $\beta=\gamma=\Delta=0$ for "
         rf"every "
         rf"data set. For $j\ne i$ the loss differs by ${show(most)}$; with all three constants "
-        rf"raised "
-        rf"to {show(SLACK)}, (29) allows ${show(bound)}$."
+        rf"raised to {show(SLACK)}, (29) allows ${show(bound)}$."
     )
     meets = {STABLE: same, GENERAL: max(found) <= SLACK - SLACK, BIASED: same}
     return Evidence(most == NOISE > bound == Fraction(9, 50), summary, {}, meets, TRIPLE)

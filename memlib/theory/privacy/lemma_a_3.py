@@ -35,8 +35,7 @@ def _dropped_half() -> Evidence:
     meets = {SMOOTH: hessian_constant(PARABOLA) <= RHO}
     summary = (
         rf"$\ell(x)=x^2/2$ from $\tfrac14$ to $\tfrac34$: its Hessian is constant, so that any "
-        rf"$\rho>0$ will do; "
-        rf"with "
+        rf"$\rho>0$ will do; with "
         rf"$\rho={RHO}$ the left side is ${show(printed)}$, the right ${show(allowed)}$."
     )
     pinned = (printed, allowed) == (Fraction(1, 8), Fraction(1, 48))

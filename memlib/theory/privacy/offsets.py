@@ -31,8 +31,7 @@ def _above_seven() -> Evidence:
         [m >= 2, gamma * m >= 2, rest >= 0],
         offset(m, gamma, rest) >= 7,
         r"For every $m\ge2$: $\gamma\ge2L/m$ (Lemma A.1) gives $c_1\ge7$, so that (8) holds with "
-        r"any "
-        r"curvature that is not negative, and says nothing. ($L=1$.)",
+        r"any curvature that is not negative, and says nothing. ($L=1$.)",
     )
 
 
@@ -206,8 +205,7 @@ def _same_mem_any_curvature() -> Evidence:
     summary = (
         rf"Constant algorithms with Euler's spline or its mirror image for a loss have curvature "
         rf"{curvatures[0]} or {curvatures[1]} and memorization {min(mems)}; majority vote has "
-        rf"curvature "
-        rf"0 and memorization {vote}."
+        rf"curvature 0 and memorization {vote}."
     )
     bends = [worlds.at(f, *CREST) for f in (worlds.EULER, worlds.flipped(worlds.EULER))]
     return Evidence(mems == {0} and vote == 1 and bends == list(curvatures), summary)
@@ -268,8 +266,7 @@ def _true_for_all() -> Evidence:
         [m >= 2, gamma * m >= 2, *probabilities(here, fresh), half <= fresh - here + rest],
         half + 6 <= offset(m, gamma, rest),
         r"Taylor's theorem alone, for any algorithm: $\frac12\mathrm{tr}(HC)\le "
-        r"L+\frac\rho6\mathbb "
-        r"E\|\alpha\|^3\le c_2-6L$. ($L=1$.)",
+        r"L+\frac\rho6\mathbb E\|\alpha\|^3\le c_2-6L$. ($L=1$.)",
     )
 
 
@@ -295,8 +292,7 @@ def _at_five() -> Evidence:
         ctx.prec = before
     summary = (
         rf"$m={SAMPLES}$, $\varepsilon=5$ (the smallest budget of Figure 5): the first term of "
-        rf"(10) is "
-        rf"{float(value):,.1f} times $L$."
+        rf"(10) is {float(value):,.1f} times $L$."
     )
     return Evidence(near, summary)
 

@@ -103,8 +103,7 @@ def _bound_above_possible() -> Evidence:
     summary = (
         rf"A Gaussian mechanism that just misses $(1,10^{{-5}})$-privacy ($\mu={float(mu):.4f}$, "
         rf"$\delta={float(delta):.3e}$): no algorithm with this Gaussian guarantee can memorize "
-        rf"more than "
-        rf"{float(distance):.4f}, while the printed bound is {float(printed):.3f}."
+        rf"more than {float(distance):.4f}, while the printed bound is {float(printed):.3f}."
     )
     return Evidence(passed, summary)
 
@@ -117,8 +116,7 @@ def _average_below() -> Evidence:
     average, worst = mean(FIVE), max(FIVE)
     summary = (
         rf"Memorization {show(worst)} for one sample and 0 for four: the average, "
-        rf"{show(average)}, is "
-        rf"far below a bound that the worst sample reaches."
+        rf"{show(average)}, is far below a bound that the worst sample reaches."
     )
     return Evidence((average, worst) == (Fraction(2, 25), Fraction(2, 5)), summary)
 
@@ -176,8 +174,7 @@ def _attack() -> Evidence:
         [*probabilities(p, q), inside == p, outside == 1 - q],
         (inside + outside) / 2 == (1 + (p - q)) / 2,
         r"*Member if the label is right* is correct with probability $p$ on members and $1-q$ on "
-        r"others: "
-        r"on balanced cases $(1+\mathrm{mem})/2$.",
+        r"others: on balanced cases $(1+\mathrm{mem})/2$.",
     )
 
 

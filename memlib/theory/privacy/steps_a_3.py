@@ -129,8 +129,7 @@ def _first_order_stays() -> Evidence:
     }
     summary = (
         rf"Loss: half the squared distance of the input from the mean training input; "
-        rf"$S=\{{z_i,z_i+\alpha\}}$, $\alpha=\pm1$. "
-        rf"$\mathbb "
+        rf"$S=\{{z_i,z_i+\alpha\}}$, $\alpha=\pm1$. $\mathbb "
         rf"E_\alpha\langle\nabla\ell(h_{{S^{{\setminus i}}}},z_i),\alpha\rangle={show(term)}$, "
         rf"not 0: the model has been trained on $z_i+\alpha$."
     )
@@ -144,8 +143,7 @@ def _first_order_fresh() -> Evidence:
     term = mean([slope_at(point, fixed) * s for s in SHIFTS])
     summary = (
         rf"Trained on data that do not depend on $\alpha$ (slope ${show(min(slopes))}$ at $z_i$) "
-        rf"the "
-        rf"term is ${show(term)}$."
+        rf"the term is ${show(term)}$."
     )
     return Evidence(term == 0 and slopes == {Fraction(-1, 2)}, summary, instance=SELF)
 

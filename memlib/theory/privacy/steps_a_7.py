@@ -24,8 +24,7 @@ def _at_a_training_sample() -> Evidence:
     change = worlds.loss(COIN, left, ONES[1]) - worlds.loss(COIN, full, ONES[1])
     summary = (
         rf"Fair coins and a learner that repeats or inverts a label: $\beta={show(beta)}$ in (3), "
-        rf"and "
-        rf"the loss at the training sample $z_j$ changes by {show(change)}."
+        rf"and the loss at the training sample $z_j$ changes by {show(change)}."
     )
     return Evidence(beta == 0 and change == 1, summary)
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from memlib.theory import curvature_worlds as worlds
 from memlib.theory.book.curvature_range import room_needed
 from memlib.theory.book.curvature_twins import half_curvature_bound, remainder
+from memlib.theory.book.privacy import pure_bound
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.curvature_worlds import EULER, Spline, at
 from memlib.theory.evidence import decide, show
@@ -61,8 +62,7 @@ def _constant_algorithm() -> Evidence:
         rf"$f(x)$ with Euler's spline, inputs $-1,0,1$: mean curvature ${show(high)}$, the most "
         rf"that "
         rf"any bounded loss with this $\rho$ can have (T0). With $e^\varepsilon={show(FACTOR)}$ "
-        rf"and the "
-        rf"$\gamma={show(gamma)}$ of Lemma A.1 the right side of (10) is ${show(bound)}$."
+        rf"and the $\gamma={show(gamma)}$ of Lemma A.1 the right side of (10) is ${show(bound)}$."
     )
     pinned = high == 24 and bound == Fraction(2975, 128)
     return Evidence(pinned and high > bound, summary, {}, assumptions, SMALLEST)
@@ -74,7 +74,7 @@ def _constant_algorithm_repaired() -> Evidence:
     here, fresh = at(EULER, x), mean([at(EULER, x + shift) for shift in SMALLEST.shifts])
     half = at(EULER, x, 2) * moments["second"] / 2
     bound = half_curvature_bound(
-        SMALLEST.top, 1 - 1 / FACTOR, fresh - here, remainder(SMALLEST.rho, moments["third"])
+        SMALLEST.top, pure_bound(FACTOR), fresh - here, remainder(SMALLEST.rho, moments["third"])
     )
     room = room_needed(at(EULER, x, 2), SMALLEST.rho, 1)
     summary = (
@@ -83,7 +83,7 @@ def _constant_algorithm_repaired() -> Evidence:
         rf"does not change at all when a sample is left out. T0: this curvature needs room "
         rf"${show(room)}$ below $L$, and has it."
     )
-    passed = half == 12 and bound == Fraction(1025, 64) and room == SMALLEST.top - here
+    passed = half == 12 and bound == Fraction(2033, 127) and room == SMALLEST.top - here
     return Evidence(passed, summary, instance=SMALLEST)
 
 
@@ -118,10 +118,8 @@ def _far_away() -> Evidence:
     summary = (
         rf"A constant algorithm again, with $\gamma$ as a free constant: its loss is 0 at every "
         rf"sample, so that $\beta=\gamma=\Delta=0$. 90 % of the population is at $x=12$, where no "
-        rf"twin "
-        rf"is; mean curvature ${show(high)}$. The right side is ${float(bound):.1f}$; with the "
-        rf"$\frac12$ of Taylor's theorem on the left it would still be exceeded by "
-        rf"${show(high / 2)}$."
+        rf"twin is; mean curvature ${show(high)}$. The right side is ${float(bound):.1f}$; with the "
+        rf"$\frac12$ of Taylor's theorem the left side is ${show(high / 2)}$, still above it."
     )
     passed = high / 2 > bound == Fraction(43275981609, 100001000) and high == Fraction(15552, 5)
     return Evidence(passed, summary, {}, assumptions, FLAT)
@@ -176,8 +174,8 @@ the theorem does not mention and T3 does. *The text states the assumption of twi
 Theorem 5.1.* Both instances meet it in addition.
 """,
     effect=r"""
-Figure 5 stands as a measurement: DP-SGD models at smaller $\varepsilon$ had lower curvature. Noise
-and clipping give smoother models; privacy as such does not.
+Figure 5 stands as a measurement of DP-SGD models. What it shows is not explained by the guarantee;
+that noise and clipping give smoother models is a candidate.
 """,
     prior_art=r"""
 That a constant algorithm is private is the standard warning about what privacy does not say.
@@ -237,8 +235,7 @@ def _lemma_repaired() -> Evidence:
     allowed = fresh - here + remainder(SMALLEST.rho, moments["third"])
     summary = (
         rf"Taylor's bound for the same loss: half the curvature is ${show(half)}$, at most the "
-        rf"change "
-        rf"of loss between the twins plus the third-order term, ${show(allowed)}$."
+        rf"change of loss between the twins plus the third-order term, ${show(allowed)}$."
     )
     return Evidence(half == 12 and allowed == 16, summary, instance=SMALLEST)
 
@@ -269,8 +266,7 @@ def _sign_matters() -> Evidence:
         rf"Losses at the twin {show(full)} and {show(left)}, $B=0$, $\rho=0$: half the curvature "
         rf"can be "
         rf"${show(half)}=B-\ell(h_S,z_j)+\ell(h_{{S^{{\setminus i}}}},z_j)$; with the printed "
-        rf"signs it "
-        rf"could be at most ${show(printed)}$."
+        rf"signs it could be at most ${show(printed)}$."
     )
     return Evidence(half == right == Fraction(1, 4) and printed == -half, summary)
 

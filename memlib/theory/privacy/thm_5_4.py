@@ -208,8 +208,7 @@ def _remark_refuted() -> Evidence:
         rf"Reveal with probability $\delta_p={DELTA}$ whether the sample is there, else randomized "
         rf"response ($e^\varepsilon={FACTOR}$): memorization is ${show(mem)}$ for every data set "
         rf"with the sample, above ${show(bound)}=1-e^{{-\varepsilon}}$. It is a number, not a "
-        rf"random "
-        rf"variable: the bound holds with probability 0, not ${show(1 - DELTA)}$."
+        rf"random variable: the bound holds with probability 0, not ${show(1 - DELTA)}$."
     )
     exceeds = mem > bound == Fraction(2, 3) and mem == Fraction(7, 10)
     return Evidence(exceeds, summary, {}, {APPROXIMATE: private}, INSTANCE)
