@@ -3,18 +3,24 @@
 A module of claims is a table: it ends in `CLAIMS`, and its package names it once.
 
 Example:
-    >>> from memlib.theory import get
+    >>> from memlib.theory import book, feldman, orders, privacy, unique
     >>> get("feldman/def-mem").verdict
     <Verdict.HOLDS: 'holds'>
 """
 
-from memlib.theory import book, feldman, orders, unique
+from memlib.theory import book, feldman, orders, privacy, unique
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict, registry
 from memlib.theory.ledger import find
 
 __all__ = ["CLAIMS", "Check", "Claim", "Evidence", "Kind", "Role", "Verdict", "get"]
 
-CLAIMS: tuple[Claim, ...] = registry(feldman.CLAIMS, orders.CLAIMS, unique.CLAIMS, book.CLAIMS)
+CLAIMS: tuple[Claim, ...] = registry(
+    feldman.CLAIMS,
+    orders.CLAIMS,
+    privacy.CLAIMS,
+    unique.CLAIMS,
+    book.CLAIMS,
+)
 
 
 def get(claim_id: str) -> Claim:

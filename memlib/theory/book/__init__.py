@@ -3,12 +3,16 @@
 from memlib.theory.book import (
     cumulative_loss,
     curvature,
+    curvature_range,
+    curvature_twins,
     erf_bound,
     langevin_si,
     learning_time,
     loo_one_inverse,
     no_signal,
     orders_of_loss,
+    privacy,
+    privacy_profile,
 )
 
 CLAIMS = (
@@ -17,7 +21,11 @@ CLAIMS = (
     *orders_of_loss.CLAIMS,
     *no_signal.CLAIMS,
     *curvature.CLAIMS,
+    *curvature_range.CLAIMS,
+    *curvature_twins.CLAIMS,
     *erf_bound.CLAIMS,
     *langevin_si.CLAIMS,
     *loo_one_inverse.CLAIMS,
+    *privacy.CLAIMS,
+    *privacy_profile.CLAIMS,
 )
