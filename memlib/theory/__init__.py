@@ -3,7 +3,7 @@
 A module of claims is a table: it ends in `CLAIMS`, and its package names it once.
 
 Example:
-    >>> from memlib.theory import book, feldman, orders, privacy, unique
+    >>> from memlib.theory import get
     >>> get("feldman/def-mem").verdict
     <Verdict.HOLDS: 'holds'>
 """
