@@ -1,6 +1,7 @@
 """The claims of the anonymous draft `orders`; a theorem's module is named after it."""
 
 from memlib.theory.orders import (
+    appendix,
     definitions,
     eq_33,
     learning_time,
@@ -22,4 +23,5 @@ CLAIMS = (
     *thm_4_3.CLAIMS,
     *thm_4_4.CLAIMS,
     *thm_4_6.CLAIMS,
+    *appendix.CLAIMS,
 )
