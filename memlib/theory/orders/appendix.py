@@ -1,5 +1,23 @@
 """The claims of the draft's appendices, joined."""
 
-from memlib.theory.orders import lemma_a_1, lemma_d_1, thm_b_1
+from memlib.theory.orders import (
+    eq_14_17,
+    eq_18_21,
+    eq_36_39,
+    eq_40,
+    lemma_a_1,
+    lemma_d_1,
+    lemma_d_2,
+    thm_b_1,
+)
 
-CLAIMS = (*lemma_a_1.CLAIMS, *lemma_d_1.CLAIMS, *thm_b_1.CLAIMS)
+CLAIMS = (
+    *eq_14_17.CLAIMS,
+    *eq_18_21.CLAIMS,
+    *lemma_a_1.CLAIMS,
+    *thm_b_1.CLAIMS,
+    *lemma_d_1.CLAIMS,
+    *lemma_d_2.CLAIMS,
+    *eq_36_39.CLAIMS,
+    *eq_40.CLAIMS,
+)

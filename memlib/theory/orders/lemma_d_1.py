@@ -99,7 +99,8 @@ def _copies() -> Evidence:
     return Evidence(squared == projector and singular and (in_weight, inputs) == (0, 2), summary)
 
 
-def _smallest() -> Evidence:
+def smallest() -> Evidence:
+    """A full-column-rank X does not shrink the rows of G by more than its least singular value."""
     import z3
 
     p, q, r, low, a, b = z3.Reals("p q r low a b")
@@ -111,7 +112,8 @@ def _smallest() -> Evidence:
     )
 
 
-def _largest() -> Evidence:
+def largest() -> Evidence:
+    """W_1 does not stretch the columns of G by more than its largest singular value."""
     import z3
 
     p, q, r, high, a, b = z3.Reals("p q r high a b")
@@ -177,8 +179,8 @@ $\nabla_X=W^TG$ and $\nabla_W=GX^T$ are the rules of backpropagation.
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "A convolution with one weight.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The same layer without sharing.", _repaired),
-        Check(Kind.DECIDED, Role.SUPPORTS, "The factor of the inputs.", _smallest),
-        Check(Kind.DECIDED, Role.SUPPORTS, "The factor of the weights.", _largest),
+        Check(Kind.DECIDED, Role.SUPPORTS, "The factor of the inputs.", smallest),
+        Check(Kind.DECIDED, Role.SUPPORTS, "The factor of the weights.", largest),
         Check(Kind.EXACT, Role.SHARP, "Equal inputs have no constant.", _copies),
     ),
 )
