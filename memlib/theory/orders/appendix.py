@@ -1,13 +1,18 @@
 """The claims of the draft's appendices, joined."""
 
 from memlib.theory.orders import (
+    chebyshev,
+    costs,
     eq_14_17,
     eq_18_21,
     eq_36_39,
     eq_40,
+    eq_41,
     lemma_a_1,
     lemma_d_1,
     lemma_d_2,
+    steps_e2,
+    steps_e7,
     thm_b_1,
 )
 
@@ -20,4 +25,9 @@ CLAIMS = (
     *lemma_d_2.CLAIMS,
     *eq_36_39.CLAIMS,
     *eq_40.CLAIMS,
+    *chebyshev.CLAIMS,
+    *steps_e2.CLAIMS,
+    *steps_e7.CLAIMS,
+    *eq_41.CLAIMS,
+    *costs.CLAIMS,
 )
