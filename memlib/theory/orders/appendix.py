@@ -12,6 +12,7 @@ from memlib.theory.orders import (
     lemma_d_1,
     lemma_d_2,
     steps_e2,
+    steps_e3,
     steps_e7,
     thm_b_1,
 )
@@ -27,6 +28,7 @@ CLAIMS = (
     *eq_40.CLAIMS,
     *chebyshev.CLAIMS,
     *steps_e2.CLAIMS,
+    *steps_e3.CLAIMS,
     *steps_e7.CLAIMS,
     *eq_41.CLAIMS,
     *costs.CLAIMS,

@@ -177,7 +177,7 @@ $\mathbb E[\mathbf J^\top\mathbf A\mathbf J]=\mathrm{tr}(\mathbf A\Sigma)+\mu^\t
     assumptions=(UNBIASED, NOISE, MOMENT),
     verdict=Verdict.LOOSE,
     gist=r"True and sharp with $\sigma^2+\|\nabla\ell\|^2$; that is $\mathbb E\|\tilde\nabla\|^2\le"
-    r"\Gamma^2$, so $\sigma^2+\Gamma^2$ counts noise twice.",
+    r"\Gamma^2$, so $\sigma^2+\Gamma^2$ is too much.",
     holds=r"""
 The identity and the first bound hold, with equality for $A=\|A\|I$. Since
 $\mathrm{tr}\Sigma+\|\mu\|^2= \mathbb E\|\tilde\nabla\|^2\le\Gamma^2$ by (18), $\Gamma^2$ alone
@@ -381,8 +381,8 @@ Eigenvalues $\lambda_k\ge0$: $\sum\lambda_k^2\le(\sum\lambda_k)^2$. A saddle has
 """,
     rebuttal=r"""
 *For ReLU networks the Hessian is positive semidefinite.* Almost everywhere, and then its Lipschitz
-assumption (17) fails at the kinks. The estimator in the experiments is a third quantity (a norm of
-Hessian-vector products). Tried: no run was sought, since the theorem is stated with norms.
+assumption (17) fails at the kinks. Tried: no run was sought, since the theorem is stated with
+norms.
 """,
     effect="What is bounded in Theorem 4.6 is not what is plotted as curvature.",
     prior_art="Linear algebra.",

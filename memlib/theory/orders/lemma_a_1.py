@@ -161,6 +161,7 @@ takes $\Gamma$ from the lemma alone: without noise its right side would lose a t
 Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018), Section 4, for both forms and the floor.
 """,
     chapter="part2/inputs-and-weights",
+    uses=("orders/eq-16", "orders/eq-18", "orders/eq-21"),
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "One step, with the second moment.", _one_step),
         Check(Kind.DECIDED, Role.SUPPORTS, "One step, with the variance.", _with_variance),

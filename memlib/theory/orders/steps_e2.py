@@ -41,7 +41,7 @@ def _signs() -> Evidence:
         rf"{float(start):.4f}$, and what the printed line has for it is {float(printed):.4f}."
     )
     pinned = [round(10**4 * v) for v in (start, printed)] == [97697, 7301]
-    return Evidence(pinned and start != printed, summary, {}, {IDENTITY: True}, SLOW)
+    return Evidence(pinned and start != printed, summary, instance=SLOW)
 
 
 def _right_signs() -> Evidence:
@@ -53,8 +53,6 @@ def _right_signs() -> Evidence:
     return Evidence(pinned, summary, {}, {}, SLOW)
 
 
-IDENTITY = "none: the line is meant as an identity"
-
 ADD_SUBTRACT = Claim(
     id="orders/e2-add-subtract",
     title="Two losses are added and subtracted",
@@ -65,7 +63,7 @@ ADD_SUBTRACT = Claim(
 $\mathbb E_t[\ell(\vec w_0)](T_a-T_b)=T_a\mathbb E_t[\ell(\vec w_{T_b})-\ell^{\setminus b}(\vec
 w^*)]-T_b \mathbb E_t[\ell(\vec w_{T_a})-\ell^{\setminus a}(\vec w^*)]-T_a\ell^{\setminus b}(\vec
 w^*)+ T_b\ell^{\setminus a}(\vec w^*)$.""",
-    assumptions=(IDENTITY,),
+    assumptions=(),
     verdict=Verdict.FALSE,
     gist=r"The last two terms have the wrong sign; right: $+T_a\ell^{\setminus b}_*-"
     r"T_b\ell^{\setminus a}_*$.",
@@ -292,8 +290,8 @@ $\mathbb E_\phi[\ell(\vec w_0)]$.""",
     gist=r"It needs $T$ uncorrelated with the losses; state Theorem 4.1 for a fixed $\phi$.",
     holds=r"""
 $\mathbb E[TX]=\mathbb E[T]\,\mathbb E[X]+\mathrm{Cov}(T,X)$. The step is right for a fixed $\phi$,
-or if learning time and loss are uncorrelated over $\phi$. A worse start has both a larger loss and
-a later learning time, so the covariance has a sign.
+or if learning time and loss are uncorrelated over $\phi$. In the instance
+the worse start has both the larger loss and the later learning time.
 """,
     proof="Definition of covariance; executed for two starts.",
     rebuttal=r"""

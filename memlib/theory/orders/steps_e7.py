@@ -8,7 +8,7 @@ from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, decide, derived, show
 from memlib.theory.linear_classifier import variance
 from memlib.theory.orders.chebyshev import beyond, excess, spread
-from memlib.theory.orders.instances import BOUNDED, CONFIDENCE, UNBIASED, VARIANCE
+from memlib.theory.orders.instances import BOUNDED, CONFIDENCE, STABLE, UNBIASED, VARIANCE
 from memlib.theory.orders.thm_4_4 import SLOW
 from memlib.theory.worlds import Data, mean, total
 
@@ -96,7 +96,6 @@ of (20), and it grows with the number of steps. $C_7$ has no such factor.
 
 #: T_b, l_0, beta, l(w*): numbers that a bounded loss can have.
 BRACKET = (Fraction(2), Fraction(1), Fraction(1, 4), Fraction(1, 8))
-NUMBERS = "none: the line is meant as an identity"
 
 
 def _bracket() -> Evidence:
@@ -108,8 +107,9 @@ def _bracket() -> Evidence:
         rf"{show(left)}, "
         rf"the right side {show(printed)}."
     )
+    assumptions = {BOUNDED: 0 <= best <= first <= 1, STABLE: 0 < beta <= 1}
     passed = (left, printed) == (Fraction(-7, 4), Fraction(-9, 4)) and left != printed
-    return Evidence(passed, summary, {}, {NUMBERS: min(BRACKET) > 0}, BRACKET)
+    return Evidence(passed, summary, {}, assumptions, BRACKET)
 
 
 def _bracket_right() -> Evidence:
@@ -160,7 +160,7 @@ SIGNS = Claim(
 $-\hat T_{z_b}(\mathbb E\ell(\vec w_0)-\beta+\mathbb E\ell(\vec w_S^*))$ becomes
 $-\hat T_{z_b}\mathbb E\ell(\vec w_0)-\hat T_{z_b}\beta+\hat T_{z_b}\mathbb E\ell(\vec w_S^*)$; the
 rest is bounded by $3\hat T_{z_a}L$.""",
-    assumptions=(NUMBERS,),
+    assumptions=(BOUNDED, STABLE),
     verdict=Verdict.FALSE,
     gist=r"$+\hat T\beta-\hat T\ell^*$; with E.2's signs repaired too, $+\hat T\beta$ and "
     r"$1\cdot\hat T_aL$ remain, so $C_7$ has $-\beta$.",

@@ -231,7 +231,7 @@ A constant: at most the number of layers. Nothing in the experiments depends on 
 The descent lemma for SGD: Ghadimi and Lan (2013), Bottou, Curtis and Nocedal (2018).
 """,
     chapter="part2/inputs-and-weights",
-    uses=("orders/lemma-d.1",),
+    uses=("orders/lemma-d.1", "orders/eq-16", "orders/eq-18", "orders/eq-21"),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "A step in which two layers overshoot.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The gradient in all weights, same step.", _repaired),
