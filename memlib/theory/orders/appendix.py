@@ -2,6 +2,7 @@
 
 from memlib.theory.orders import (
     chebyshev,
+    chebyshev_own_time,
     costs,
     eq_14_17,
     eq_18_21,
@@ -27,6 +28,7 @@ CLAIMS = (
     *eq_36_39.CLAIMS,
     *eq_40.CLAIMS,
     *chebyshev.CLAIMS,
+    *chebyshev_own_time.CLAIMS,
     *steps_e2.CLAIMS,
     *steps_e3.CLAIMS,
     *steps_e7.CLAIMS,
