@@ -1,4 +1,4 @@
-"""The Chebyshev step of E.3 of the draft, at a fixed time: from the mean loss to a sample's loss."""
+"""The Chebyshev step of E.3 of the draft: one step, a fixed number of steps, all at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

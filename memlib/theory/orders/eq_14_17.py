@@ -208,7 +208,7 @@ def _descent_lemma() -> Evidence:
 def _quantifiers() -> Evidence:
     import z3
 
-    one, two, first, second, smooth, rise = z3.Reals("one two first second smooth rise")
+    one, two, first, second, smooth = z3.Reals("one two first second smooth")
     distance = z3.If(one >= two, one - two, two - one)
     rise = z3.If(first >= second, first - second, second - first)
     return decide(
