@@ -184,7 +184,7 @@ def _wrong_space() -> Evidence:
         rf"{show(w * w)}-Lipschitz, that in $w$ {show(x * x)}-Lipschitz. One step with "
         rf"$\eta=\tfrac1{{50}}$ changes the loss by {show(after - before)}. The descent lemma "
         rf"allows "
-        rf"at most {show(in_z)} with the constant in $z$, and {show(in_w)} with that in $w$."
+        rf"at most {float(in_z)} with the constant in $z$, and {show(in_w)} with that in $w$."
     )
     pinned = (after - before, in_z, in_w) == (0, Fraction(-19998, 10_000), 0)
     return Evidence(pinned and after - before > in_z, summary)
