@@ -2,6 +2,7 @@
 
 from memlib.theory.orders import (
     adjacency_and_proximal,
+    appendix,
     definitions,
     eq_33,
     interpreting,
@@ -32,4 +33,5 @@ CLAIMS = (
     *interpreting.CLAIMS,
     *takeaways.CLAIMS,
     *remarks.CLAIMS,
+    *appendix.CLAIMS,
 )
