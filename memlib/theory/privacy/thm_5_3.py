@@ -118,7 +118,8 @@ def _far_away() -> Evidence:
     summary = (
         rf"A constant algorithm again, with $\gamma$ as a free constant: its loss is 0 at every "
         rf"sample, so that $\beta=\gamma=\Delta=0$. 90 % of the population is at $x=12$, where no "
-        rf"twin is; mean curvature ${show(high)}$. The right side is ${float(bound):.1f}$; with the "
+        rf"twin is; mean curvature ${show(high)}$. The right side is ${float(bound):.1f}$; with "
+        rf"the "
         rf"$\frac12$ of Taylor's theorem the left side is ${show(high / 2)}$, still above it."
     )
     passed = high / 2 > bound == Fraction(43275981609, 100001000) and high == Fraction(15552, 5)
