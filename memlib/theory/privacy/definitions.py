@@ -83,7 +83,8 @@ provides. With the printed domain, two data sets of the same size, removal is no
 Theorems 5.3 and 5.4 and Lemma 5.2 have no hypothesis to start from.
 """,
     proof=r"""
-Executed in the evidence: an algorithm that is 0-private on every $\mathcal Z^m$ and memorizes fully.
+Executed in the evidence: an algorithm that is 0-private on every $\mathcal Z^m$ and memorizes
+fully.
 """,
     rebuttal=r"""
 *The paper defines adjacent data sets by removal, and writes $\|S-S^{\setminus i}\|=1$.* So it does,
