@@ -83,7 +83,8 @@ provides. With the printed domain, two data sets of the same size, removal is no
 Theorems 5.3 and 5.4 and Lemma 5.2 have no hypothesis to start from.
 """,
     proof=r"""
-Executed below: an algorithm that is 0-private on every $\mathcal Z^m$ and memorizes fully.
+Executed in the evidence: an algorithm that is 0-private on every $\mathcal Z^m$ and memorizes
+fully.
 """,
     rebuttal=r"""
 *The paper defines adjacent data sets by removal, and writes $\|S-S^{\setminus i}\|=1$.* So it does,
@@ -160,7 +161,7 @@ label, $\phi$ is the randomness of training alone. Eq. (32) and Appendix A.4 use
 in which the label is drawn from the network's probabilities. The two can differ in sign.
 """,
     proof=r"""
-The range is that of a difference of probabilities; executed below.
+The range is that of a difference of probabilities; executed in the evidence.
 """,
     rebuttal=r"""
 *For confident networks the two agree.* Nearly, yes; the step from cross-entropy to memorization
@@ -240,7 +241,7 @@ content is in the size of $\beta$. Even $\beta=0$ says nothing about the loss at
 it, or at any training sample.
 """,
     proof=r"""
-Executed below.
+Executed in the evidence.
 """,
     rebuttal=r"""
 *Uniform stability is what SGD has (Hardt et al., 2016).* It would give what the proofs use, at

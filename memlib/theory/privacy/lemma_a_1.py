@@ -106,10 +106,10 @@ probability $1-2\delta$ for one $i$, $1-(m+1)\delta$ for all $i$, the two best c
 `privacy/a.1-gamma` then hold.
 """,
     proof=r"""
-Three steps fail, executed below. From "with probability $1-\delta$ over $(S,\phi)$" the proof goes
-to a mean over $\phi$ for all $S$. Its source is uniform stability, not error stability (3). And an
-absolute value of a sum is set equal to a sum of absolute values (harmless: only $\le$ is needed).
-A union bound over the data sets used gives the probabilities above.
+Three steps fail, executed in the evidence. From "with probability $1-\delta$ over $(S,\phi)$" the
+proof goes to a mean over $\phi$ for all $S$. Its source is uniform stability, not error stability
+(3). And an absolute value of a sum is set equal to a sum of absolute values (harmless: only $\le$
+is needed). A union bound over the data sets used gives the probabilities above.
 """,
     rebuttal=r"""
 *SGD is uniformly stable (Hardt et al., 2016), so that the source applies.* Then uniform stability
