@@ -119,12 +119,7 @@ def _far_away() -> Evidence:
         rf"A constant algorithm again, with $\gamma$ as a free constant: its loss is 0 at every "
         rf"sample, so that $\beta=\gamma=\Delta=0$. 90 % of the population is at $x=12$, where no "
         rf"twin is; mean curvature ${show(high)}$. The right side is ${float(bound):.1f}$; with "
-<<<<<<< HEAD
         rf"the $\frac12$ of Taylor's theorem the left side is ${show(high / 2)}$, still above it."
-=======
-        rf"the "
-        rf"$\frac12$ of Taylor's theorem the left side is ${show(high / 2)}$, still above it."
->>>>>>> c9df4c5ee21b122335fa255e0f96a617e6daccd5
     )
     passed = high / 2 > bound == Fraction(43275981609, 100001000) and high == Fraction(15552, 5)
     return Evidence(passed, summary, {}, assumptions, FLAT)
