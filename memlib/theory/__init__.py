@@ -8,13 +8,13 @@ Example:
     <Verdict.HOLDS: 'holds'>
 """
 
-from memlib.theory import book, feldman, orders
+from memlib.theory import book, feldman, icml, orders
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict, registry
 from memlib.theory.ledger import find
 
 __all__ = ["CLAIMS", "Check", "Claim", "Evidence", "Kind", "Role", "Verdict", "get"]
 
-CLAIMS: tuple[Claim, ...] = registry(feldman.CLAIMS, orders.CLAIMS, book.CLAIMS)
+CLAIMS: tuple[Claim, ...] = registry(feldman.CLAIMS, orders.CLAIMS, icml.CLAIMS, book.CLAIMS)
 
 
 def get(claim_id: str) -> Claim:
