@@ -10,6 +10,8 @@ from memlib.theory.worlds import mean
 
 #: Chances of the label, trained with a sample and without it: the sample does harm.
 HARMED = (Fraction(1, 4), Fraction(1, 2))
+#: The ratios of the chances of both labels there.
+RATIOS = [Fraction(1, 2), Fraction(2, 3), Fraction(3, 2), Fraction(2)]
 #: By which part p exceeds q.
 GROWTH = (Fraction(1, 100), Fraction(100))
 #: Chances of a label under two seeds, with the sample; and without it, whatever the seed.
@@ -42,13 +44,14 @@ def _cross_entropy_refuted() -> Evidence:
 
 def _cross_entropy_repaired() -> Evidence:
     inside, outside = HARMED
-    ratio = max(a / b for p, q in (HARMED, HARMED[::-1]) for a, b in ((p, q), (1 - p, 1 - q)))
+    ratios = {a / b for p, q in (HARMED, HARMED[::-1]) for a, b in ((p, q), (1 - p, 1 - q))}
+    ratio = max(ratios)
     bound = (ratio - 1) / (ratio + 1)
     summary = (
         rf"There $e^\beta={show(ratio)}$, and ${show(abs(inside - outside))}\le\tanh(\beta/2)="
         rf"{show(bound)}$."
     )
-    passed = (ratio, bound) == (2, Fraction(1, 3)) and abs(inside - outside) <= bound
+    passed = sorted(ratios) == RATIOS and bound == Fraction(1, 3) and abs(inside - outside) <= bound
     return Evidence(passed, summary, {}, {}, HARMED)
 
 
@@ -61,7 +64,7 @@ def _random_refuted() -> Evidence:
         rf"sample: mem is {float(mem):.4f}, the mean cross-entropy difference "
         rf"{float(left.mid()):.3f}."
     )
-    passed = bool(left < 0) and mem == Fraction(500001, 2 * 10**6)
+    passed = bool(left < _ball(mem)) and mem == Fraction(500001, 2 * 10**6)
     return Evidence(passed, summary, {}, {}, TWO_SEEDS)
 
 
@@ -92,7 +95,7 @@ def _tanh() -> Evidence:
     p, q, ratio = z3.Reals("p q ratio")
     pairs = [(p, q), (q, p), (1 - p, 1 - q), (1 - q, 1 - p)]
     return decide(
-        [ratio >= 1, p > 0, q > 0, p < 1, q < 1, *(a <= ratio * b for a, b in pairs)],
+        [p > 0, q > 0, p < 1, q < 1, *(a <= ratio * b for a, b in pairs)],
         z3.And((p - q) * (ratio + 1) <= ratio - 1, (q - p) * (ratio + 1) <= ratio - 1),
         r"Stability $\beta$ of cross-entropy at $x_i$ under both labels: $|p-q|\le\tanh(\beta/2)$.",
     )

@@ -51,7 +51,7 @@ class Convolution:
 
 #: The second layer reads the contrast of two equal pixels.
 CONTRAST = Convolution(
-    Fraction(1), (Fraction(2), Fraction(-2)), (Fraction(1), Fraction(1)), Fraction(1)
+    Fraction(1, 2), (Fraction(2), Fraction(-2)), (Fraction(1), Fraction(1)), Fraction(1)
 )
 
 
@@ -64,7 +64,7 @@ def _convolution() -> Evidence:
         "cancels; what the input receives does not."
     )
     met = {ANY_NETWORK: net.residual() != 0, BATCH: dot(net.pixels, net.pixels) > 0}
-    return Evidence(left > right and (left, right) == (8, 2), summary, {}, met, net)
+    return Evidence(left > right and (left, right) == (2, Fraction(1, 8)), summary, {}, met, net)
 
 
 def _convolution_repaired() -> Evidence:
@@ -75,13 +75,13 @@ def _convolution_repaired() -> Evidence:
         rf"With the gradient in the unshared matrix, and singular values for Frobenius norms: "
         rf"${show(left)}\le{show(right)}$, an equality."
     )
-    return Evidence(left == right == 8, summary, {}, {}, net)
+    return Evidence(left == right == 2, summary, {}, {}, net)
 
 
 def _twins() -> Evidence:
     run = CONFLICT
-    (w,) = run.paths()[0][:1]
-    batch = total(run.squares(i)[0] for i in range(len(run.data))) / len(run.data) ** 2
+    ((w, *_),) = run.paths()
+    batch = total(max(run.squares(i)) for i in range(len(run.data))) / len(run.data) ** 2
     gradient = run.gradient(w, run.data)
     summary = (
         rf"One input with the labels 0 and 1: $\|\nabla_X\ell\|^2={show(batch)}$ and "
@@ -96,11 +96,11 @@ def _twins() -> Evidence:
 
 def _twins_repaired() -> Evidence:
     run = CONFLICT
-    w = run.paths()[0][0]
+    ((w, *_),) = run.paths()
     rows = []
     for i, (x, _) in enumerate(run.data):
         own = run.gradient(w, (run.data[i],))
-        rows.append((run.squares(i)[0], dot(w, w) / dot(x, x) * dot(own, own)))
+        rows.append((max(run.squares(i)), dot(w, w) / dot(x, x) * dot(own, own)))
     summary = (
         r"Sample by sample, each against its own weight gradient: "
         + ", ".join(rf"${show(a)}\le{show(b)}$" for a, b in rows)

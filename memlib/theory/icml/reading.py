@@ -116,7 +116,7 @@ def _one_number() -> Evidence:
     csl_a, csl_b, xi_a, xi_b, gain, beta, bound = z3.Reals("csl_a csl_b xi_a xi_b gain beta bound")
     right = [(c - x + beta) / bound for c, x in ((csl_a, xi_a), (csl_b, xi_b))]
     return decide(
-        [bound > 0, beta >= 0, csl_a - xi_a == gain, csl_b - xi_b == gain, csl_a > csl_b],
+        [csl_a - xi_a == gain, csl_b - xi_b == gain],
         right[0] == right[1],
         r"Two groups with the same loss at the start and at the end have the same right side in "
         r"(13), "
@@ -190,17 +190,15 @@ TEN = tuple((tuple(int(k == j) for k in range(10)), 1) for j in range(10))
 def _one_pass() -> Evidence:
     """One step on one sample drawn at random: on the sample itself, per seed and on average."""
     start = (0,) * len(TEN)
-    losses = [Run(GIBBS, (z,), start, ONE, 1).paths()[0][-1] for z in TEN]
-    here = TEN[0]
+    losses = [path[-1] for z in TEN for path in Run(GIBBS, (z,), start, ONE, 1).paths()]
     seen = [GIBBS.value(w[0], ONE) for w in losses]
     without = [GIBBS.value(w[0], ONE) for w in losses[1:]]
     pathwise = max(abs(a - b) for a in seen[:1] for b in without)
     average = mean(without) - mean(seen)
     summary = (
-        rf"{len(TEN)} orthogonal samples, one step on one of them, drawn at random. For the sample "
-        rf"$z={here[0][:2]}\dots$, left out or not, the mean loss differs by {show(average)}; "
-        rf"the seed "
-        rf"that draws it differs by {show(pathwise)}, however the seeds are paired."
+        rf"{len(TEN)} orthogonal samples, one step on one of them, drawn at random. On the first "
+        rf"of them, left out or not, the mean loss differs by {show(average)}; the seed that draws it "
+        rf"differs by {show(pathwise)}, however the seeds are paired."
     )
     pinned = (average, pathwise) == (Fraction(1, 20), Fraction(1, 2))
     return Evidence(pinned and set(without) == {Fraction(1, 2)}, summary)
@@ -260,7 +258,7 @@ def _table() -> Evidence:
 
     cost, models = z3.Reals("cost models")
     found = decide(
-        [cost > 0, models >= 1],
+        [cost > 0],
         models * (TRAINING * cost) / (TRAINING * cost) == models,
         "The ratio is the number of models, whatever a forward pass costs.",
     )
@@ -276,7 +274,10 @@ def _table_separates() -> Evidence:
         rf"Table 5 "
         rf"prints {PRINTED_RATIOS[-1]}$\times$. The lower end, {first}$\times$, is right."
     )
-    return Evidence([first, second] == [2000, 10_000] and second != PRINTED_RATIOS[-1], summary)
+    largest = MODELS[-1] * TRAINING == 30_000
+    return Evidence(
+        largest and [first, second] == [2000, 10_000] and second != PRINTED_RATIOS[-1], summary
+    )
 
 
 TABLE_5 = Claim(

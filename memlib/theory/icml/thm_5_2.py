@@ -35,8 +35,6 @@ def _descent() -> Evidence:
     moves = [(up, -step * (g + n)), (down, -step * (g - n))]
     return decide(
         [
-            step > 0,
-            rho > 0,
             *(end <= now + g * move + rho / 2 * move * move for end, move in moves),
         ],
         after <= now - (step - rho * step * step / 2) * g * g + rho * step * step * variance / 2,
@@ -138,7 +136,7 @@ def _mixed_constants() -> Evidence:
     largest, here, rise = z3.Reals("largest here rise")
     left, decrease = 0, -rise
     return decide(
-        [rise > 0, here >= 0, largest > here],
+        [rise > 0, largest > here],
         z3.And(left > largest * decrease + here * rise, left <= largest * (decrease + rise)),
         r"A step of pure noise from a minimum, where $\mathbb E\ell$ rises by "
         r"$\frac{\rho\eta_t^2\Gamma_v^2}2$: with $\kappa_m$ on the decrease and $(\kappa_g^t)^2$ "
@@ -220,7 +218,7 @@ def _no_convergence() -> Evidence:
 
 def spread(run: Run) -> Fraction:
     """The variance of the samples' own weight gradients at the start."""
-    w = run.paths()[0][0]
+    ((w, *_),) = run.paths()
     own = [run.gradient(w, (z,)) for z in run.data]
     center = run.gradient(w, run.data)
     return mean([dot(g, g) for g in own]) - dot(center, center)
@@ -228,9 +226,9 @@ def spread(run: Run) -> Fraction:
 
 def _floor() -> Evidence:
     run = CONFLICT
-    w = run.paths()[0][0]
+    ((w, *_),) = run.paths()
     ratio = dot(w, w) / min(dot(x, x) for x, _ in run.data)
-    left = mean([run.squares(i)[0] for i in (0, 1)])
+    left = mean([max(run.squares(i)) for i in range(len(run.data))])
     summary = (
         rf"On the same run $\ell_0-\ell_T=0$ and $\Gamma_v=0$, the spread of the two weight "
         rf"gradients "
@@ -246,9 +244,9 @@ def _floor_decided() -> Evidence:
 
     a, b, ratio, left_a, left_b = z3.Reals("a b ratio left_a left_b")
     center = (a + b) / 2
-    variance = (a * a + b * b) / 2 - center * center
+    variance = ((a - center) * (a - center) + (b - center) * (b - center)) / 2
     return decide(
-        [ratio >= 0, left_a <= ratio * a * a, left_b <= ratio * b * b],
+        [left_a <= ratio * a * a, left_b <= ratio * b * b],
         (left_a + left_b) / 2 <= ratio * (center * center + variance),
         r"$\frac1m\sum_i\|\nabla_{x_i}\ell_i\|^2\le\kappa_1(\|\nabla_w\ell\|^2+V)$ for two "
         r"samples.",
@@ -264,7 +262,7 @@ def _full_rank_sum() -> Evidence:
     eta, kappa = z3.Reals("eta kappa")
     steps = list(zip(squares, losses, losses[1:], strict=False))
     return decide(
-        [eta > 0, kappa > 0, *(eta * s <= kappa * (a - b) for s, a, b in steps)],
+        [eta > 0, *(eta * s <= kappa * (a - b) for s, a, b in steps)],
         z3.Sum(squares) / 3 <= kappa * (losses[0] - losses[-1]) / (3 * eta),
         r"Summed: the mean of the squares is at most $m\kappa_m(\ell_0-\ell_T)/(T\eta)$.",
     )

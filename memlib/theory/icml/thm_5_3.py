@@ -52,7 +52,7 @@ def _stability_alone() -> Evidence:
     inside, outside, beta, bound = z3.Reals("inside outside beta bound")
     loss, held_out = bound * (1 - inside), bound * (1 - outside)
     return decide(
-        [bound > 0, inside >= 0, inside <= 1, outside >= 0, outside <= 1, held_out - loss <= beta],
+        [bound > 0, held_out - loss <= beta],
         inside - outside <= beta / bound,
         r"For Gibbs loss Eq. (4) at the sample itself is $L\,\mathrm{mem}\le\beta$: no learning "
         "time is needed.",
@@ -165,10 +165,9 @@ def constants() -> Derivation:
     """The constant of the text against the constant of the proof, for a constant step size."""
     import sympy
 
-    step, rho, noise, tau, kappa, bound = sympy.symbols(
-        r"\eta_t rho Gamma_v tau kappa_m L", positive=True
+    step, eta, rho, noise, tau, kappa, bound = sympy.symbols(
+        r"\eta_t eta rho Gamma_v tau kappa_m L", positive=True
     )
-    eta = step - rho * step**2 / 2
     shrunk = step**2 / eta
     proof = tau * eta / (kappa * bound) - eta * shrunk * rho * noise**2 / (2 * bound)
     text = tau * eta / (kappa * bound) - step**2 * rho * noise**2 / (2 * bound)

@@ -85,7 +85,7 @@ def _stability_first() -> Evidence:
 
     mem, beta, first, last, bound = z3.Reals("mem beta first last bound")
     return decide(
-        [bound > 0, bound * mem <= beta, first >= last, last >= 0, first <= bound],
+        [bound * mem <= beta, first >= last, last >= 0, first <= bound],
         z3.And(
             bound * mem <= first - last + beta,
             first - last + beta <= bound + beta,
