@@ -45,7 +45,7 @@ EQ_1 = Claim(
     location="Section 3, Eq. (1)",
     printed=r"""
 $$\mathrm{mem}(S,\vec z_i)=\Pr_p[g_S^p(\vec x_i)=y_i]-
-\Pr_p[g_{S^{\setminus i}}^p(\vec x_i)=y_i]$$"""",
+\Pr_p[g_{S^{\setminus i}}^p(\vec x_i)=y_i]$$""",
     assumptions=(),
     verdict=Verdict.HOLDS,
     gist=r"Feldman's definition, without the draft's absolute value; it takes every value "

@@ -197,8 +197,8 @@ def _one_pass() -> Evidence:
     average = mean(without) - mean(seen)
     summary = (
         rf"{len(TEN)} orthogonal samples, one step on one of them, drawn at random. On the first "
-        rf"of them, left out or not, the mean loss differs by {show(average)}; the seed that draws it "
-        rf"differs by {show(pathwise)}, however the seeds are paired."
+        rf"of them, left out or not, the mean loss differs by {show(average)}; the seed that draws "
+        rf"it differs by {show(pathwise)}, however the seeds are paired."
     )
     pinned = (average, pathwise) == (Fraction(1, 20), Fraction(1, 2))
     return Evidence(pinned and set(without) == {Fraction(1, 2)}, summary)
