@@ -77,13 +77,13 @@ PAIRS = (
     ),
     Pair(
         "Convergence of the input gradient",
-        "orders/lemma-b.1",
+        "orders/thm-b.1",
         "orders-icml/thm-5.2",
         r"From an appendix to a theorem, with the rate $1/\sqrt T$ and no condition on the inputs.",
     ),
     Pair(
         "From weights to one sample",
-        "orders/lemma-b.1",
+        "orders/thm-b.1",
         "orders-icml/eq-45",
         "The gradient of the batch becomes the gradient of one sample.",
     ),
