@@ -52,7 +52,7 @@ def test_memlib_pins_nothing() -> None:
 
 
 def test_memlib_depends_on_what_it_imports() -> None:
-    distribution = {"sklearn": "scikit-learn", "z3": "z3-solver"}
+    distribution = {"sklearn": "scikit-learn", "z3": "z3-solver", "flint": "python-flint"}
     optional = {"myst_nb"}  # what hands a lab's numbers to the pages
     nodes = [n for p in ROOT.glob("memlib/**/*.py") for n in ast.walk(ast.parse(p.read_bytes()))]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
@@ -60,8 +60,7 @@ def test_memlib_depends_on_what_it_imports() -> None:
     packages = {name.split(".")[0] for name in names}
     foreign = packages - sys.stdlib_module_names - optional - {"memlib"}
     stated = {dependency.split(">=")[0] for dependency in PROJECT["dependencies"]}
-    # sympy imports flint by itself, where it is installed
-    assert {distribution.get(name, name) for name in foreign} | {"python-flint"} == stated
+    assert {distribution.get(name, name) for name in foreign} == stated
 
 
 def test_every_page_of_the_table_of_contents_exists_and_every_page_is_in_it() -> None:

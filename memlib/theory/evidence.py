@@ -43,9 +43,8 @@ class Derivation:
         """The steps as one aligned display, each with its reason, for `$$...$$`."""
         import sympy
 
-        signs = {"=": "=", "<=": r"\le", ">=": r"\ge"}
         lines = [
-            rf"{sympy.latex(step.left)} &{signs[step.relation]} {sympy.latex(step.right)}"
+            rf"{sympy.latex(step.left)} &{_SIGNS[step.relation]} {sympy.latex(step.right)}"
             rf" && \text{{{step.reason}}}"
             for step in self.steps
         ]
@@ -53,6 +52,15 @@ class Derivation:
 
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex()}\n$$"
+
+
+_SIGNS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
+
+
+def _formula(step: Step) -> str:
+    import sympy
+
+    return f"{sympy.latex(step.left)} {_SIGNS[step.relation]} {sympy.latex(step.right)}"
 
 
 def _confirmed(step: Step) -> bool:
@@ -84,14 +92,16 @@ def derived(derivation: Derivation) -> Evidence:
         derivation: What to verify.
 
     Returns:
-        Evidence that passes if sympy confirms every step; `data["latex"]` holds the derivation.
+        Evidence that passes if sympy confirms every step; `data["latex"]` holds the derivation,
+        and `data["steps"]` each step's reason and formula.
     """
     failures = derivation.failures()
     count = len(derivation.steps)
     summary = f"{derivation.title}: sympy confirms {count - len(failures)} of {count} steps."
     if failures:
         summary += " Not confirmed: " + "; ".join(failures) + "."
-    return Evidence(not failures, summary, {"latex": derivation.latex()})
+    steps = [(step.reason, _formula(step)) for step in derivation.steps]
+    return Evidence(not failures, summary, {"latex": derivation.latex(), "steps": steps})
 
 
 #: Seconds that z3 may take for one question; after that its answer is `unknown`.

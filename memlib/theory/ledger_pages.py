@@ -80,8 +80,10 @@ def index_page(results: Sequence[Result]) -> str:
     lines.append("")
     for paper in found:
         lines += [f"## {PAPERS[paper]}", ""]
-        lines += ["| Claim | Verdict | What holds | Evidence | Effect |"]
-        lines += ["| :-- | :-- | :-- | :-- | :-- |"]
+        lines += [
+            "| Claim | Verdict, evidence | What holds | Effect |",
+            "| :-- | :-- | :-- | :-- |",
+        ]
         lines += [_row(result) for result in results if result.claim.paper == paper] + [""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -94,11 +96,11 @@ def short(paper: str) -> str:
 def _row(result: Result) -> str:
     claim = result.claim
     kinds = Counter(outcome.check.kind for outcome in result.outcomes)
+    evidence = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
     cells = [
         f"{claim.title} {link(claim.id, {claim.id})}",
-        f"[{badge(claim.verdict)}]{{.verdict .verdict-{claim.verdict}}}",
+        f"[{badge(claim.verdict)}]{{.verdict .verdict-{claim.verdict}}} {evidence}",
         claim.gist or first_sentence(claim.holds),
-        ", ".join(f"{number} {kind}" for kind, number in kinds.items()),
         first_sentence(claim.effect),
     ]
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
@@ -144,7 +146,7 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
     lines += [f"::::{{admonition}} {title}", ":class: as-printed", "", claim.printed.strip()]
     if claim.assumptions:
         lines += ["", "Assumptions: " + "; ".join(claim.assumptions) + "."]
-    lines += ["::::", "", "**What holds.** " + claim.holds.strip(), ""]
+    lines += ["::::", "", labeled("What holds", claim.holds), ""]
     lines += ["**Evidence.**", ""]
     lines += [evidence_line(outcome) for outcome in result.outcomes] + [""]
     lines += _dropdown("Proof", [claim.proof.strip()])
@@ -155,7 +157,7 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
         ("Prior art", claim.prior_art),
     ):
         if text:
-            lines += [f"**{label}.** {text.strip()}", ""]
+            lines += [labeled(label, text), ""]
     lines += _links(claim, results, root)
     return lines + _dropdown("Cite this", ["```bibtex", bibtex(claim), "```"])
 
@@ -164,6 +166,12 @@ def _dropdown(title: str, content: Sequence[str]) -> list[str]:
     if not any(content):
         return []
     return [f"::::{{admonition}} {title}", ":class: dropdown", "", *content, "::::", ""]
+
+
+def labeled(label: str, text: str) -> str:
+    """A text behind its label in bold; a formula that stands alone begins a line of its own."""
+    text = text.strip()
+    return f"**{label}.**" + ("\n\n" if text.startswith("$$") else " ") + text
 
 
 def evidence_line(outcome: Outcome) -> str:
@@ -185,15 +193,23 @@ def _attached(result: Result) -> list[str]:
     """The derivations of a claim, and links to the questions that a solver answered."""
     lines: list[str] = []
     for outcome in result.outcomes:
-        if "latex" in outcome.evidence.data:
-            lines += [f"{outcome.check.statement} Each line was verified by sympy:", ""]
-            lines += ["$$", str(outcome.evidence.data["latex"]), "$$", ""]
+        if "steps" in outcome.evidence.data:
+            lines += [f"{outcome.check.statement} Each step was verified by sympy:", ""]
+            lines += _steps(outcome)
     for number, outcome in _questions(result):
         name = _smt_name(result.claim, number)
         lines += [
             f"- {outcome.check.statement} Any SMT solver answers "
             f"`{outcome.evidence.data['answer']}` to {{download}}`this question <{name}>`."
         ]
+    return lines
+
+
+def _steps(outcome: Outcome) -> list[str]:
+    """A derivation, each reason above its formula: side by side they are wider than a page."""
+    lines = []
+    for number, (reason, formula) in enumerate(outcome.evidence.data["steps"], start=1):
+        lines += [f"*{number}: {reason}.*", "", "$$", formula, "$$", ""]
     return lines
 
 
@@ -255,12 +271,11 @@ def notebook_entry(result: Result) -> str:
     lines[-1] += f"**{badge(claim.verdict)}**{state}"
     lines += ["", *(f"- {reason}" for reason in result.missing), ""]
     lines += [f"> {line}".rstrip() for line in quoted.split("\n")]
-    lines += ["", "**What holds.** " + claim.holds.strip(), "", "**Evidence.**", ""]
+    lines += ["", labeled("What holds", claim.holds), "", "**Evidence.**", ""]
     lines += [evidence_line(outcome) for outcome in result.outcomes] + [""]
     for outcome in result.outcomes:
-        if "latex" in outcome.evidence.data:
-            lines += [outcome.check.statement, "", "$$"]
-            lines += [str(outcome.evidence.data["latex"]), "$$", ""]
+        if "steps" in outcome.evidence.data:
+            lines += [outcome.check.statement, "", *_steps(outcome)]
     for label, text in (
         ("Proof", claim.proof),
         ("The authors' best answer, and ours", claim.rebuttal),
@@ -268,5 +283,5 @@ def notebook_entry(result: Result) -> str:
         ("Prior art", claim.prior_art),
     ):
         if text:
-            lines += [f"**{label}.** {text.strip()}", ""]
+            lines += [labeled(label, text), ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -139,7 +139,7 @@ def _overview(claims: Sequence[Claim], papers: Sequence[str]) -> list[str]:
     ]
     for row in papers:
         numbers = [str(pairs[row, column] or "–") for column in papers]
-        lines.append(f"| [{short(row)}](#theorem-map-{row}) | " + " | ".join(numbers) + " |")
+        lines.append(f"| [{row}](#theorem-map-{row}) | " + " | ".join(numbers) + " |")
     return [*lines, ""]
 
 

@@ -26,7 +26,7 @@ from memlib.theory.claims import (
     try_claim,
 )
 from memlib.theory.evidence import EFFORT
-from memlib.theory.ledger_pages import bibtex, first_sentence, ledger_pages
+from memlib.theory.ledger_pages import bibtex, first_sentence, labeled, ledger_pages
 from memlib.theory.orders import definitions as orders
 from memlib.theory.theorem_map import FRAMES, arrows, clusters, layers, theorem_map
 
@@ -208,7 +208,7 @@ def test_the_index_counts_the_claims_by_paper_and_verdict_and_has_a_row_for_each
         (line,) = [
             text for text in index.split("\n") if f"(#{ledger.anchor(result.claim.id)})" in text
         ]
-        assert len(re.findall(r"(?<!\\)\|", line)) == 6
+        assert len(re.findall(r"(?<!\\)\|", line)) == 5
         assert result.claim.gist.replace("|", r"\|") in line
 
 
@@ -279,6 +279,11 @@ def test_display_mathematics_stands_on_lines_of_its_own(pages: Mapping[str, str]
         if count % 2:
             opened = not opened
     assert not opened
+
+
+def test_a_text_that_begins_with_a_formula_leaves_the_line_to_its_label() -> None:
+    assert labeled("Effect", "None.\n") == "**Effect.** None."
+    assert labeled("What holds", "\n$$x$$\nso.") == "**What holds.**\n\n$$x$$\nso."
 
 
 def test_a_claim_links_to_its_chapter_only_where_the_page_is_there(
@@ -392,7 +397,8 @@ def test_a_claim_shows_itself_in_a_notebook_with_formulas_and_else_as_text() -> 
     for outcome in shown.outcomes:
         assert outcome.evidence.summary in text
     derivation = get("orders/eq-3").show()
-    assert derivation.outcomes[0].evidence.data["latex"] in derivation._repr_markdown_()
+    for reason, formula in derivation.outcomes[0].evidence.data["steps"]:
+        assert f"{reason}.*\n\n$$\n{formula}\n$$" in derivation._repr_markdown_()
 
 
 def test_a_long_run_searches_longer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,9 +432,7 @@ def test_the_summary_counts_by_paper_and_verdict(results: list[Result]) -> None:
 def test_the_report_on_mutants_names_what_went_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     assert ledger.mutation_report(["orders/eq-4"], told.append) == 0
-    assert re.fullmatch(
-        r"1 claims, 2 checks: changed at \d+ places, 0 changes went unseen", told[-1]
-    )
+    assert re.fullmatch(r"2 checks of 1 claim: \d+ places changed, 0 went unseen", told[-1])
     idle = Check(Kind.EXACT, Role.FAILING_STEP, "Idle.", _idle)
     monkeypatch.setattr("memlib.theory.CLAIMS", (claim(Verdict.GAP, idle),))
     assert ledger.mutation_report((), told.append) == 1

@@ -239,7 +239,7 @@ objection: tidied noise no longer averages out, and it is largest for the sample
 runs. Where all scores of interest are far above zero, it does not matter.
 """,
     effect=r"""
-Small. The published version uses the signed definition. This book and memlib do, too.
+Small: the published version uses the signed definition, and so do this book and memlib.
 """,
     prior_art=r"""
 Jensen's inequality.
