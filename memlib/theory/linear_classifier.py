@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import product
 from math import isqrt
 
 from memlib.theory.trajectories import Vector, dot, learning_time
@@ -167,6 +168,22 @@ class Training:
             for w in self.weights(i)
             for g in [mean_gradient(w, self.data if i is None else without(self.data, i))]
         )
+
+
+def stochastic_runs(training: Training) -> list[tuple[Vector, ...]]:
+    """Every run of SGD with batches of one sample, all orders with replacement equally likely.
+
+    Cost: the number of samples to the power of the number of steps.
+    """
+    runs = []
+    for choices in product(training.data, repeat=training.steps):
+        run = [training.weights()[0]]
+        for sample in choices:
+            gradient = weight_gradient(run[-1], sample)
+            moves = zip(run[-1], gradient, strict=True)
+            run.append(tuple(v - training.rate * g for v, g in moves))
+        runs.append(tuple(run))
+    return runs
 
 
 def variance(values: Sequence[Fraction]) -> Fraction:

@@ -22,29 +22,33 @@ STABLE = r"error stability $\beta$ (Eq. 1)"
 VARIANCE = r"the loss of a random sample deviates from the training loss by at most $\sigma_l$"
 PROXIMAL = r"$\ell(w_{T_{ref}})=(1-\lambda)\,\ell(w_0)$ for a reference sample ($\lambda$-proximal)"
 SIGN = r"E.2: $\ell^{\setminus b}(w^*)\ge\ell(w_{T_b})$ and $T_a>T_b$"
-CONFIDENCE = r"more than the exceptional fraction $\delta$ of the samples is concerned"
+CONFIDENCE = r"confidence $1-\delta$: at most a fraction $\delta$ of the samples is exempt"
 
-#: The smaller residual over the larger one, and the residual that training starts from.
-RATIO, START = Fraction(99, 100), Fraction(1, 2)
+#: The larger one of the residuals that training starts from.
+START = Fraction(1, 2)
 
 
-def _twins() -> Training:
+def twins(ratio: Fraction) -> Training:
     """Two samples with nearly equal inputs that one step of gradient descent fits exactly.
 
     The starting residuals are an eigenvector of the Gram matrix, so that they shrink alike.
+
+    Args:
+        ratio: The smaller residual over the larger one, below 1; the closer to 1, the more alike
+            are the samples.
     """
-    a = (2 * RATIO, Fraction(0))
-    b = (RATIO**2 + 2 * RATIO - 1, 1 - RATIO**2)
-    rate = 2 / (dot(a, a) + RATIO * dot(a, b))
+    a = (2 * ratio, Fraction(0))
+    b = (ratio**2 + 2 * ratio - 1, 1 - ratio**2)
+    rate = 2 / (dot(a, a) + ratio * dot(a, b))
     fitted = (1 / a[0], (1 - b[0] / a[0]) / b[1])
     start = tuple(
-        end - rate * START * (s + RATIO * t) / 2 for end, s, t in zip(fitted, a, b, strict=True)
+        end - rate * START * (s + ratio * t) / 2 for end, s, t in zip(fitted, a, b, strict=True)
     )
     return Training(((a, 1), (b, 1)), start, rate, 2)
 
 
 #: Two samples, two weights, one step that matters. Sample 0 is `a`, sample 1 the reference.
-TWINS = _twins()
+TWINS = twins(Fraction(99, 100))
 #: The threshold at which the reference is learned at once.
 TWINS_TAU = TWINS.squares(1)[0]
 #: Confidence 99 %; its square root is a tenth.

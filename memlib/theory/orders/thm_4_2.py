@@ -26,7 +26,7 @@ from memlib.theory.orders.instances import (
     sgd,
     time_of,
 )
-from memlib.theory.worlds import mean
+from memlib.theory.worlds import mean, total
 
 #: A smaller delta, at which the printed denominator turns negative, and its square root.
 SMALL_ROOT = Fraction(1, 100)
@@ -97,7 +97,7 @@ def _plateau_rows() -> tuple[Fraction, list[tuple[int, Fraction, Fraction]]]:
     squares = [runs.squared_gradients(run, z) for z in PLATEAU]
     tau = squares[1][0]
     return tau, [
-        (time_of(s, tau), sum(s), sum(runs.losses(run, z)))
+        (time_of(s, tau), total(s), total(runs.losses(run, z)))
         for s, z in zip(squares, PLATEAU, strict=True)
     ]
 
@@ -124,6 +124,23 @@ def _refuted_plateau() -> Evidence:
     pinned = (late, early, round(100 * right)) == (12, 1, 128)
     instance = (PLATEAU, PLATEAU_START)
     return Evidence(pinned and late > right, summary, {}, assumptions, instance)
+
+
+def _with_the_label() -> Evidence:
+    run = plateau()
+    squares = [
+        [
+            runs.residual(w, z) ** 2 + in_x
+            for w, in_x in zip(run, runs.squared_gradients(run, z), strict=True)
+        ]
+        for z in PLATEAU
+    ]
+    late, early = (time_of(each, min(first for first, *_ in squares)) for each in squares)
+    summary = (
+        r"The plateau with the gradient in $(x,y)$, and $\tau$ at the first gradient of the "
+        rf"reference: $T_a={late}$, $T_{{ref}}={early}$; the bound is still 1.28."
+    )
+    return Evidence((late, early) == (2, 1), summary)
 
 
 def _repaired_plateau() -> Evidence:
@@ -229,6 +246,7 @@ Minkowski's and Chebyshev's inequalities; see R1 for the self-bounding property.
         Check(Kind.EXACT, Role.REPAIRED, "R1 on the twins.", _repaired_twins),
         Check(Kind.EXACT, Role.REFUTES, "A plateau of the gradient.", _refuted_plateau),
         Check(Kind.EXACT, Role.REPAIRED, "R1 on the plateau.", _repaired_plateau),
+        Check(Kind.EXACT, Role.MAGNITUDE, "With the gradient in the label, too.", _with_the_label),
         Check(Kind.DECIDED, Role.SUPPORTS, "The conditional version.", _conditional),
         Check(Kind.EXACT, Role.SHARP, "Its positive denominator.", _needs_the_sign),
     ),

@@ -88,8 +88,8 @@ def _refuted() -> Evidence:
     first, second = bound(run, sample, stated), bound(run, sample, in_proof)
     summary = (
         rf"One weight, one sample, one step ($x=\tfrac1{{10}}$, $y=1$, $w$ from 5 to 10): "
-        rf"$T={time}$. With $\mathcal M=k_{{gw}}\mu$ as stated: ${time}\le{show(first)}$; with "
-        rf"$k_{{gw}}^2\mu$ as in the proof: ${time}\le{show(second)}$."
+        rf"$T={time}$. With $\mathcal M=k_{{gw}}\mu$ as stated: ${time}\le{first}$; with "
+        rf"$k_{{gw}}^2\mu$ as in the proof: ${time}\le{second}$."
     )
     passed = (first, second) == (Fraction(1, 200), Fraction(1, 10**4)) and time > max(first, second)
     return Evidence(passed, summary, {}, _assumptions(), INSTANCE)
@@ -102,7 +102,7 @@ def _repaired() -> Evidence:
     repaired = bound(run, sample, right)
     by_r1 = 1 + sum(squares) / squares[0]
     summary = (
-        rf"With $\mathcal M=k_{{gw}}^2/\mu$: ${time}\le{show(repaired)}$, equality. R1: "
+        rf"With $\mathcal M=k_{{gw}}^2/\mu$: ${time}\le{repaired}$, equality. R1: "
         rf"${time}\le{show(by_r1)}$."
     )
     return Evidence(time == repaired == 1 and time <= by_r1 == 2, summary, {}, {}, INSTANCE)
@@ -234,7 +234,8 @@ The PL condition: Polyak (1963), Karimi, Nutini and Schmidt (2016). Checking uni
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "The chain, right way up.", lambda: derived(chain())),
         Check(Kind.DECIDED, Role.MAGNITUDE, "The repaired (7) is empty.", _never_below),
     ),
-    gist=r"$\mathcal M$ must be $k_{gw}^2/\mu$; then the right side of (7) is never below $T_{max}$. "
+    gist=r"$\mathcal M$ must be $k_{gw}^2/\mu$; then the right side of (7) is never below "
+    r"$T_{max}$. "
     r"R1 holds instead.",
 )
 

@@ -51,7 +51,8 @@ def _refuted() -> Evidence:
         CONFIDENCE: all(value > BOUND for value in left) and ROOT_DELTA**2 == DELTA,
     }
     summary = (
-        rf"Two orthogonal samples, $T_{{max}}={SLOW.steps}$, $L=1$, $\ell_0={float(curve[0]):.4f}$, "
+        rf"Two orthogonal samples, $T_{{max}}={SLOW.steps}$, $L=1$, "
+        rf"$\ell_0={float(curve[0]):.4f}$, "
         rf"$\ell(w^*)=0$, so $C_6=0$ whatever $\hat T_{{ref}}$ is; $\beta={float(beta):.4f}$, "
         rf"$\sigma_l={float(sigma):.4f}$, $\delta=1\%$. Printed: "
         + " and ".join(
@@ -129,8 +130,10 @@ THM_4_4 = Claim(
     printed=r"""
 With confidence $1-\delta$,
 
-$$C_5\bigl(\mathrm{CSL}(\vec z_i)-C_6+C_7\bigr)\le\mathrm{mem}(S,\vec z_i),\qquad
-C_5=\Bigl(\frac{3L^2}{\mathbb E\ell(\vec w_0)}-L\Bigr)^{-1},\quad C_6=\hat T_{ref}\,\ell(\vec w^*),$$
+$$C_5\bigl(\mathrm{CSL}(\vec z_i)-C_6+C_7\bigr)\le\mathrm{mem}(S,\vec z_i),$$
+
+$$C_5=\Bigl(\frac{3L^2}{\mathbb E\ell(\vec w_0)}-L\Bigr)^{-1},\qquad
+C_6=\hat T_{ref}\,\ell(\vec w^*),$$
 
 $$C_7=\beta-\frac{3L^2}{\mathbb E\ell(\vec w_0)}-3L-\Bigl(1+\frac{6L}{\mathbb E\ell(\vec w_0)}\Bigr)
 \frac{\sigma_l}{\sqrt\delta}.$$""",
@@ -144,22 +147,22 @@ a}_*-\ell_{T_a}$ for mean losses, and $\ell_*^{\setminus a}\le\ell^*+\beta$, is
 
 $$L\,\mathrm{mem}(a)\le L\frac{T_a}{T_{ref}}+\beta-(\ell_0-\ell^*),$$
 
-in which CSL does not appear. With $C_6=\sum_t\mathbb E\ell_{t+1}$ in its place, the left side of (8)
-is at most $-4C_5L$: the statement is then true and says nothing.
+in which CSL does not appear. With $C_6=\sum_t\mathbb E\ell_{t+1}$ in its place, the left side of
+(8) is at most $-4C_5L$: the statement is then true and says nothing.
 """,
     proof=r"""
 *Counterexample.* CSL has one term per step; nothing on the right of (8) grows with the number of
 steps. Two samples, each learned along its own axis, lose at the rate $(1-\frac1{200})^{2t}$. The
 left side passes 1 once $\mathrm{CSL}>L(\frac{6L}{\ell_0}+2)-\beta$, which from $\ell_0=\frac L2$
-takes at least 28 weights.
+takes about 28 weights.
 
 *Conditional version.* The hypothesis gives $T_b(\ell_0-\ell_{T_a})\le T_aL$ with
 $\ell_0\le L$, $\ell_{T_b}\ge0$; so $-\ell_{T_a}\le LT_a/T_b-\ell_0$. Add
 $\ell^{\setminus a}_*\le\ell^*+\beta$.
 
 *Vacuous.* $\mathrm{CSL}-\sum_t\ell_{t+1}\le\ell_0-\ell_N+$ slack, at most $L$ plus the slack; the
-other terms of $C_7$ are $\beta-3L^2/\ell_0-3L\le L-6L$ (even with the printed sign of $\beta$, which
-should be negative).
+other terms of $C_7$ are $\beta-3L^2/\ell_0-3L\le L-6L$ (even with the printed sign of $\beta$,
+which should be negative).
 """,
     rebuttal=r"""
 *$C_6$ stands for a lower bound on the loss at every step.* Then it has to be subtracted once for
@@ -170,7 +173,8 @@ has no condition on $T_{max}$, and training longer only increases CSL.
 """,
     effect=r"""
 The correlation of CSL with memorization scores in the experiments stands; R2 explains it by
-held-out difficulty. A lower bound on memorization by CSL does not.
+held-out difficulty. A lower bound on
+memorization by CSL does not hold. The published version reverses the inequality (its Theorem 5.5).
 """,
     prior_art=r"""
 R2 is elementary.

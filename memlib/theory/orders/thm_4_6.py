@@ -111,7 +111,8 @@ def _refuted() -> Evidence:
     )
     right = constant + slope * one["curvature"]
     summary = (
-        rf"One weight, one sample, one step ($x=\tfrac1{{10}}$, $w_0=5$, $\eta=100$, $k_g=50$): the "
+        rf"One weight, one sample, one step ($x=\tfrac1{{10}}$, $w_0=5$, $\eta=100$, "
+        rf"$k_g=50$): the "
         rf"sum of squared input gradients is {show(one['gradients'])}, the printed bound on it "
         rf"{float(right):.4f} (both over $\mathcal MT_{{max}}/2\lambda\ell_0$, with $\rho$ and "
         rf"$\sigma^2$ of $10^{{-3}}$)."

@@ -1,0 +1,255 @@
+"""What the draft reads out of Theorems 4.4, 4.5 and 4.6, and its takeaway on memorization."""
+
+from fractions import Fraction
+
+from memlib.theory.book.cumulative_loss import FREE, TIED, WORLD, gibbs_trial
+from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
+from memlib.theory.evidence import Derivation, Step, decide, derived, show
+from memlib.theory.linear_classifier import Training
+from memlib.theory.worlds import total
+
+# Theorem 4.4 and the takeaways -------------------------------------------------------------------
+
+#: What a wrong hypothesis keeps of its weight at each step: a slow learner and a fast one.
+KEEPS = (Fraction(1, 2), Fraction(1, 4))
+LABELS = (1, 1, 1)
+
+
+def _more_memorization_less_csl() -> Evidence:
+    trials = [gibbs_trial(LABELS, 0, FREE, keep) for keep in KEEPS]
+    held_out = {tuple(trial["held_out"]) for trial in trials}
+    mem = [max(trial["mem"]) for trial in trials]
+    csl = [total(trial["loss"]) for trial in trials]
+    summary = (
+        rf"Two learners whose held-out loss is the same at every step ($L={WORLD.scale}$): final "
+        rf"memorization {show(mem[0])} and {show(mem[1])}, CSL {float(csl[0]):.3f} and "
+        rf"{float(csl[1]):.3f}."
+    )
+    pinned = [round(1000 * value) for value in (*mem, *csl)] == [211, 347, 9778, 7765]
+    return Evidence(pinned and len(held_out) == 1 and mem[0] < mem[1] and csl[0] > csl[1], summary)
+
+
+#: Three labels, and two samples: one data set in which CSL follows memorization, one in which not.
+TOGETHER, APART = ((1, 0, 1), (0, 1)), ((1, 0, 0), (1, 0))
+
+
+def _pair(labels: tuple[int, ...], samples: tuple[int, int]) -> list[tuple[Fraction, Fraction]]:
+    """Final memorization and CSL of two samples of one data set."""
+    trials = [gibbs_trial(labels, i, TIED) for i in samples]
+    return [(trial["mem"][-1], total(trial["loss"])) for trial in trials]
+
+
+def _within_one_data_set() -> Evidence:
+    ((mem, csl), (more, more_csl)), ((low, high_csl), (high, low_csl)) = (
+        _pair(*case) for case in (TOGETHER, APART)
+    )
+    summary = (
+        rf"Labels {TOGETHER[0]}: two samples with memorization {float(mem):.3f} and "
+        rf"{float(more):.3f} have CSL {float(csl):.2f} and {float(more_csl):.2f}. Labels "
+        rf"{APART[0]}: "
+        rf"memorization {float(low):.3f} and {float(high):.3f}, CSL {float(high_csl):.2f} and "
+        rf"{float(low_csl):.2f}."
+    )
+    pinned = [round(1000 * v) for v in (mem, more, low, high)] == [100, 198, 290, 326]
+    return Evidence(pinned and csl < more_csl and high_csl > low_csl, summary)
+
+
+def slope_of_csl() -> Derivation:
+    """R2 at one step, with the held-out loss fixed: how CSL changes with memorization."""
+    import sympy
+
+    held_out, mem, scale = sympy.symbols("h m L", positive=True)
+    csl = held_out - scale * mem
+    return Derivation(
+        "The sign",
+        (
+            Step("CSL falls with memorization, at fixed held-out loss", csl.diff(mem), -scale),
+            Step("and grows with held-out loss, at fixed memorization", csl.diff(held_out), 1),
+        ),
+    )
+
+
+DISCUSSION_4_4 = Claim(
+    id="orders/takeaway-memorization",
+    title="Memorization and CSL are linearly related",
+    paper="orders",
+    location="Section 4.2.2, Discussion after Theorem 4.4; Key Theory Takeaways (2); Section 5.1",
+    printed=r"""
+Theorem 4.4 "provides an upper bound on CSL by utilizing memorization, showing that CSL has a linear
+relationship with memorization". Takeaway (2): "Stability-based memorization also follows this
+linear relationship with the three metrics." """,
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r""" For Gibbs loss there is an exact linear relation, with a *negative* sign and another
+term: $\mathbb E\,\mathrm{CSL}=\sum_th_t-L\sum_t\mathrm{mem}_t$ (R2). CSL and memorization rise
+together across samples as far as the held-out loss $h_t$ rises with memorization, which it often
+does, since $L\,\mathrm{mem}_t\le h_t$: only what is hard when held out can be memorized.
+""",
+    proof=r"""
+R2. Executed below: two learners with equal held-out loss, where more memorization means less CSL;
+and two data sets, in one of which the sample memorized more has more CSL, in the other less.
+""",
+    rebuttal=r"""
+*The binned plots of Figure 9 are close to linear.* They are, and they show the second effect:
+across the samples of one data set the held-out loss varies most.
+""",
+    effect=r"""
+CSL as a proxy is supported by the experiments. What it measures is held-out difficulty minus
+memorization.
+""",
+    prior_art=r"""
+R2 is elementary.
+""",
+    chapter="part2/loss-and-memorization",
+    uses=("orders/thm-4.4", "book/r2"),
+    checks=(
+        Check(
+            Kind.EXACT,
+            Role.FAILING_STEP,
+            "More memorization, less CSL.",
+            _more_memorization_less_csl,
+        ),
+        Check(
+            Kind.EXACT, Role.FAILING_STEP, "Both orders, within data sets.", _within_one_data_set
+        ),
+        Check(Kind.SYMBOLIC, Role.SUPPORTS, "Both signs.", lambda: derived(slope_of_csl())),
+    ),
+    gist=r"Linear with a negative sign, and a second term: $\mathbb E\,\mathrm{CSL}="
+    r"\sum_th_t-L\sum_t\mathrm{mem}_t$.",
+)
+
+
+# Theorem 4.5 -------------------------------------------------------------------------------------
+
+#: Two orthogonal samples, one with a long input and one with a short one, after one step.
+ONE_STEP = Training(
+    (((2, 0), 1), ((0, Fraction(1, 2)), 1)), (0, Fraction(1, 10)), Fraction(1, 2), 1
+)
+
+
+def _gradient_reversed() -> Evidence:
+    mem = [ONE_STEP.memorization(i) for i, _ in enumerate(ONE_STEP.data)]
+    squares = [ONE_STEP.squares(i)[-1] for i, _ in enumerate(ONE_STEP.data)]
+    summary = (
+        rf"Two orthogonal samples after one step: memorization {show(mem[0])} and "
+        rf"{float(mem[1]):.3f}, squared input gradient at the end {show(squares[0])} and "
+        rf"{float(squares[1]):.3f}."
+    )
+    pinned = (mem[0], round(10**4 * mem[1]), squares[0]) == (Fraction(1, 2), 546, 0)
+    return Evidence(pinned and round(10**4 * squares[1]) == 2363, summary)
+
+
+INTERPRETING_4_5 = Claim(
+    id="orders/interpreting-4.5",
+    title="The larger the gradient at the end of training, the more likely the sample is memorized",
+    paper="orders",
+    location='Section 4.2.2, sketch of proof and "Interpreting Theory" after Theorem 4.5',
+    printed=r"""
+"Thus, the larger the gradient at the end of training for a sample, the more it is likely memorized
+during training." The theorem "predicts a linear relationship between memorization and the sample
+gradient". """,
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r"""
+The gradient in (10) is that of the model trained *without* the sample. At the end of training
+*with* it, a sample that has been fitted has gradient 0, however much of it was memorized; the
+largest gradients belong to what has not been learned.
+""",
+    proof=r"""
+One step fits the long input ($\eta\|x\|^2/m=1$) and hardly moves along the short one. The first
+sample is memorized by $\frac12$ and has no gradient left; the second is the other way around.
+""",
+    rebuttal=r"""
+*A held-out gradient can be estimated with models of other folds.* Yes; then it should be called
+that, and it costs what memorization scores cost.
+""",
+    effect=r"""
+The reading gives no reason to expect memorized samples among those with a large final gradient in
+training.
+""",
+    prior_art=r"""
+Vanishing gradients of fitted samples: textbook.
+""",
+    chapter="part2/the-final-gradient",
+    uses=("orders/thm-4.5",),
+    checks=(
+        Check(
+            Kind.EXACT, Role.FAILING_STEP, "Memorized, and no gradient left.", _gradient_reversed
+        ),
+    ),
+    gist=r"The gradient is that of the model *without* the sample; with it, a memorized sample can "
+    r"have none.",
+)
+
+
+# Theorem 4.6 -------------------------------------------------------------------------------------
+
+#: Learning times of two samples, a bound on each by gradients, and a larger one by curvature.
+TIMES, BY_GRADIENT, BY_CURVATURE = (1, 2), (4, 3), (5, 6)
+
+
+def _tighter_is_not_better() -> Evidence:
+    nested = all(t <= a <= b for t, a, b in zip(TIMES, BY_GRADIENT, BY_CURVATURE, strict=True))
+    (t, u), (a, b), (c, d) = TIMES, BY_GRADIENT, BY_CURVATURE
+    summary = (
+        rf"Learning times {TIMES}, bounds {BY_GRADIENT} by gradients and, larger for each sample, "
+        rf"{BY_CURVATURE} by curvature: the looser bound orders the samples as the times do, the "
+        r"tighter one does not."
+    )
+    return Evidence(nested and t < u and a > b and c < d, summary)
+
+
+def _both_above() -> Evidence:
+    import z3
+
+    last, by_gradient, by_curvature = z3.Reals("last bygradient bycurvature")
+    return decide(
+        [by_gradient >= last, by_curvature >= by_gradient],
+        by_curvature >= last,
+        r"With the right $\mathcal M$ the bound by gradients is never below $T_{max}$ "
+        r"(Theorem 4.3), "
+        r"and the one by curvature is above it.",
+    )
+
+
+INTERPRETING_4_6 = Claim(
+    id="orders/interpreting-4.6",
+    title="CSG bounds learning time more tightly than curvature, as detection confirms",
+    paper="orders",
+    location='Section 4.2.3, "Interpreting Theory" after Theorem 4.6',
+    printed=r"""
+"The theorem implies that CSG provides a tighter bound on learning time than sample loss curvature.
+This is supported by the mislabel detection performance of CSG compared to cumulative sample
+curvature [...]" """,
+    assumptions=(),
+    verdict=Verdict.GAP,
+    holds=r"""
+In a chain $T\le A\le B$ the bound $A$ is the tighter one: that is all. With the right constants
+both $A$ and $B$ are at least $T_{max}$. Which of two bounds orders samples better does not follow
+from which is tighter, and detection is a matter of order.
+""",
+    proof=r"""
+Three pairs of numbers, executed below.
+""",
+    rebuttal=r"""
+*It is offered as support, not as proof.* Fair; in Table 2 the curvature it is compared with is also
+not the cumulative curvature of the theorem but the method of Garg et al. (2024).
+""",
+    effect=r"""
+The detection results stand on their own.
+""",
+    prior_art="None needed.",
+    chapter="part2/curvature-and-gradient",
+    uses=("orders/thm-4.3", "orders/thm-4.6"),
+    checks=(
+        Check(
+            Kind.EXACT, Role.FAILING_STEP, "The looser bound orders better.", _tighter_is_not_better
+        ),
+        Check(Kind.DECIDED, Role.FAILING_STEP, "Both bounds are above T_max.", _both_above),
+    ),
+    gist=r"Tighter is not better at ordering; with right constants both bounds are at least "
+    r"$T_{max}$.",
+)
+
+
+CLAIMS = (DISCUSSION_4_4, INTERPRETING_4_5, INTERPRETING_4_6)
