@@ -311,7 +311,8 @@ mem/2 at $q=\frac12$ and not zero for a sample that is not memorized otherwise."
         "unique",
         r"""(16) prints the norm of the change of the predictions; (8), from which it comes, the
 squared norm.""",
-        r"The mean over validation points of the *squared* norm, without the factor $1/(2\sigma^2)$.",
+        r"The mean over validation points of the *squared* norm, without the factor "
+        r"$1/(2\sigma^2)$.",
         r"""The code follows (8), so (16) is a misprint. The factor does not change a ranking; it
 matters when the number is used in a bound such as
 $\mathrm{mem}\le\mathrm{erf}(\sqrt{\mathrm{SI}}/2)$.""",
@@ -321,7 +322,7 @@ $\mathrm{mem}\le\mathrm{erf}(\sqrt{\mathrm{SI}}/2)$.""",
 
 
 def code_notes_page() -> str:
-    """The page `code-notes.md`: every note with what its illustration found.
+    """The page `ledger/code-notes.md`: every note with what its illustration found.
 
     Raises:
         ValueError: An illustration does not come out as its note says.

@@ -342,7 +342,7 @@ ENTRIES = (
 
 
 def rosetta_page() -> str:
-    """The page `rosetta.md`: one table, and every conversion with what its check found.
+    """The page `ledger/rosetta.md`: one table, and every conversion with what its check found.
 
     Raises:
         ValueError: A conversion does not come out.
@@ -352,7 +352,7 @@ def rosetta_page() -> str:
         "# Rosetta",
         "",
         "The papers use the same letters for different things, and different letters for the same.",
-        "This page sets them side by side; [](notation.md) has the symbols of this book.",
+        "This page sets them side by side; [](../notation.md) has the symbols of this book.",
         "Numbers are those of the equations in each paper.",
         "",
         "| notion | `orders`, draft | `orders`, published | `privacy` | `unique` |",

@@ -94,7 +94,7 @@ known. *Counterexample:* one sample, fitted exactly by the first step, disturbed
 whose accuracy is memorization, is not the trained one.
 """,
     effect="One of the steps to Theorem 5.3.",
-    prior_art="",
+    prior_art="That a minimum is at most a mean.",
     chapter=CHAPTER,
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Fitted, then disturbed.", _late_noise),
@@ -261,7 +261,7 @@ and with chance $\frac78$ without the sample; the unlucky one falls from $\frac1
 *$w^*$ stands for the trained weights.* Definition D.1 says otherwise, and (58) needs it.
 """,
     effect="One of the steps to Theorem 5.3.",
-    prior_art="",
+    prior_art="That a minimum is at most a mean.",
     chapter=CHAPTER,
     uses=("orders-icml/eq-58", "orders/e2-mem-loss"),
     checks=(

@@ -248,9 +248,9 @@ EQ_18 = Claim(
 would be included, and nothing bounds it.
 """,
     proof="Executed.",
-    rebuttal="",
+    rebuttal="*A slip of one letter.* So we take it; the main text has $X_b$.",
     effect="None.",
-    prior_art="",
+    prior_art="None needed.",
     chapter=CHAPTER,
     uses=("orders-icml/lemma-5.1",),
     checks=(

@@ -171,7 +171,7 @@ above, and no bound from below can hold, since learning time jumps at $\tau$.
     effect="""
 The near-linear figures are an observation that these theorems neither predict nor explain.
 """,
-    prior_art="",
+    prior_art="R1 and R2 are elementary.",
     chapter="part2/loss-and-memorization",
     uses=("orders-icml/thm-5.4", "orders-icml/thm-5.5"),
     checks=(
@@ -297,9 +297,11 @@ The relative cost is the number of models, 2000 to 10000. The abstract's "four o
 is the upper end; 2000 models are enough for Feldman and Zhang's ImageNet scores.
 """,
     proof="Arithmetic.",
-    rebuttal="",
+    rebuttal="""
+*30000 is the absolute cost, copied one column too far.* So it seems; the abstract has it right.
+""",
     effect="None.",
-    prior_art="",
+    prior_art="Arithmetic.",
     chapter="part1/watching-a-network-learn",
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "The ratio.", _table),
@@ -362,7 +364,7 @@ another.
     effect="""
 Small in practice. The theorems are about Eq. (5), the claim of cost about another sum.
 """,
-    prior_art="",
+    prior_art="Losses recorded at the visits: O2U-Net (Huang et al., 2019).",
     chapter="part1/watching-a-network-learn",
     uses=("orders-icml/eq-5",),
     checks=(Check(Kind.EXACT, Role.FAILING_STEP, "Visits against iterations.", _visits),),

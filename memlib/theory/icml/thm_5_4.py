@@ -212,7 +212,7 @@ $\kappa_T>0$: no run may be longer. The step from $T_{z_i}$ to $\ell_{T_{z_i}}$ 
 constant of the sample or the network; and learning times of two runs cannot be compared.
 """,
     effect="The step on which the printed proof of Theorem 5.4 rests.",
-    prior_art="",
+    prior_art="A telescoping sum.",
     chapter=CHAPTER,
     uses=("orders-icml/eq-59",),
     checks=(Check(Kind.EXACT, Role.FAILING_STEP, "A longer run.", _too_long),),
@@ -286,7 +286,7 @@ of easy samples lies below it: the bounds are negative there, which no learning 
     effect=r"""
 CSL minus $\xi$ is not "in the range $(0,1)$" for groups of samples.
 """,
-    prior_art="",
+    prior_art="A telescoping sum.",
     chapter=CHAPTER,
     uses=("orders-icml/eq-5",),
     checks=(

@@ -188,7 +188,7 @@ memorization.
 that ends well the right side is close to $\ell_0/L$, so it separates no data set from another.
 """,
     effect="The bound is not trivial in form; it does not depend on CSL.",
-    prior_art="",
+    prior_art="Elementary.",
     chapter=CHAPTER,
     uses=("orders-icml/thm-5.5", "orders-icml/eq-11"),
     checks=(

@@ -187,7 +187,7 @@ def _cell(claim_id: str | None, claims: dict[str, Claim]) -> str:
 
 
 def versions_page(results: Sequence[Result]) -> str:
-    """The page `versions.md`: an account of both texts, and the table."""
+    """The page `ledger/versions.md`: an account of both texts, and the table."""
     both = [pair for pair in PAIRS if pair.draft and pair.published]
     new = [pair for pair in PAIRS if pair.draft is None]
     dropped = [pair for pair in PAIRS if pair.published is None]
@@ -212,6 +212,6 @@ def versions_page(results: Sequence[Result]) -> str:
         "",
         versions_table(results).rstrip(),
         "",
-        "What holds in place of each statement is in the [ledger](ledger.md).",
+        "What holds in place of each statement is in the [ledger](../ledger.md).",
     ]
     return "\n".join(lines) + "\n"
