@@ -241,9 +241,8 @@ nearly not.""",
         "privacy, orders",
         r"`privacy` (14) is a proportionality, in which $h$ is constant.",
         r"The difference of gradients is not divided by $h$.",
-        r"""Nothing changes for one $h$. Scores of different $h$ cannot be compared, and "robust "
-        r"to $h$"
-can only be said of their ranking.""",
+        r"""Nothing changes for one $h$. Scores of different $h$ cannot be compared, and
+"robust to $h$" can only be said of their ranking.""",
         _step_left_in,
     ),
     Note(
@@ -297,10 +296,11 @@ a baseline.""",
         7,
         "Masked products are averaged over all runs",
         "privacy",
-        r"""(2): the probability of the label when trained with the sample, minus the same "
-        r"without it.""",
-        r"""For the private models, the mean over *all* runs of correctness times the mask, minus
-the mean over all runs of correctness times its complement; then absolute values are averaged.""",
+        r"""(2): the probability of the label when trained with the sample, minus the same
+without it.""",
+        r"""For the private models, the mean over *all* runs of the label's probability times the
+mask, minus the mean over all runs of that probability times the mask's complement; then absolute
+values are averaged.""",
         r"""With a share $q$ of the runs inside this estimates $q\,p_{in}-(1-q)\,p_{out}$, which is
 mem/2 at $q=\frac12$ and not zero for a sample that is not memorized otherwise.""",
         _masked_products,

@@ -334,7 +334,7 @@ ENTRIES = (
         r"mean over samples",
         r"mean; 'average or sum' for a batch",
         r"mean ($R_{emp}$)",
-        r"*sum* over samples in the theory (Section C)",
+        r"*sum* over samples in the theory (Section D)",
         r"$\eta_{sum}=\eta_{mean}/n$, $\lambda_{sum}=n\lambda_{mean}$.",
         step_conversion,
     ),

@@ -251,8 +251,8 @@ $$\mathbb E_R\bigl[\|\nabla_{x_i}\ell(\vec w_R)\|_2^2\bigr]\approx\frac1T\sum_{t
 If $R$ is uniform on $0,\dots,T-1$ and the path is given, the two sides are *equal*. If the left
 side is also averaged over the randomness of training, as the convergence theorem has it, the
 average along one path need not come near it, at any $T$: iterates of one run are neither
-independent nor identically distributed.
-""",
+independent nor identically distributed. (We tried to refute the reading on one path: there it is
+an identity.) """,
     proof="Both halves are executed.",
     rebuttal=r"""
 *In practice runs resemble each other.* Perhaps; that is an assumption on the algorithm. The

@@ -103,7 +103,7 @@ def _sides(run: Run) -> tuple[Fraction, Fraction]:
     """Both sides of (45) at t = 0, for the mean over the samples and without noise."""
     left = run.eta() * mean([run.squares(i)[0] for i in range(len(run.data))])
     curve = run.mean_curve()
-    return left, run.squared_k_g(run.paths()[0][0]) * (curve[0] - curve[1])
+    return left, run.kappa_m() * (curve[0] - curve[1])
 
 
 def _per_sample() -> Evidence:

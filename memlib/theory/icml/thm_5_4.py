@@ -11,6 +11,7 @@ from memlib.theory.icml.instances import (
     CONFLICT,
     FROM_ZERO,
     HALF,
+    LONG_SHORT,
     LONG_SHORTER,
     SMOOTH,
     SQUARE,
@@ -167,6 +168,76 @@ cancels, does not.
 )
 
 
+# Subsets ------------------------------------------------------------------------------------------
+
+#: A threshold at which both samples of `LONG_SHORT` are learned within the run.
+LEARNED_TAU = Fraction(9, 10)
+
+
+def _easy_subset() -> Evidence:
+    run = LONG_SHORT
+    easy, hard = (run.csl(i) for i in range(len(run.data)))
+    offsets = [total(run.curve(i)[1:]) for i in range(len(run.data))]
+    lowest, time = min(*offsets, run.xi()), run.time(0, LEARNED_TAU)
+    right = easy - lowest
+    summary = (
+        rf"Two samples of one run, $L=1$, $\tau={show(LEARNED_TAU)}$, CSL {float(easy):.3f} and "
+        rf"{float(hard):.3f}. With $C={show(easy)}$ the subset is the first sample, "
+        rf"$\xi'={show(lowest)}$, "
+        rf"and printed is $T={time}\le{show(right)}$."
+    )
+    pinned = (easy, lowest, time) == (HALF, 0, 2)
+    return Evidence(pinned and easy < hard and time > right, summary, {}, run.sgd(), run)
+
+
+def _easy_subset_repaired() -> Evidence:
+    run = LONG_SHORT
+    time, bound = run.time(0, LEARNED_TAU), 1 + total(run.squares(0)) / LEARNED_TAU
+    summary = rf"R1 for that sample: ${time}\le1+\mathrm{{CSG}}/\tau={show(bound)}$."
+    return Evidence(time == 2 and time <= bound == Fraction(19, 9), summary, {}, {}, run)
+
+
+SUBSETS = Claim(
+    id="orders-icml/subsets",
+    title="Subsets of small CSL are learned early",
+    paper="orders-icml",
+    location="Section 5.4, 'Interpreting Theory' of Theorem 5.4",
+    printed=r"""
+For $U(C)=\{\vec z_i:\mathrm{CSL}(\vec z_i)\le C\}$,
+
+$$\mathbb E_{z_i\in U(C)}[T_{z_i}]\le\frac{C-\xi'}L,$$
+
+"$\xi'$ is the minimum $\xi$ across various subsets".""",
+    assumptions=SGD,
+    verdict=Verdict.FALSE,
+    gist=r"$\kappa_T$ is missing; with it, it needs Theorem 5.4 for subsets. R1 holds for each "
+    r"sample.",
+    holds=r"""
+R1: $T_{z_i}\le1+\mathrm{CSG}(z_i)/\tau$ for each sample, and $1+2\mathcal L_z\,\mathrm{CSL}/\tau$
+for losses that are smooth in the input. So subsets of small CSL have small learning times, with a
+constant that contains $\tau$. Theorem 5.4 "applies to any subset" only if a subset has its own
+training loss: the descent of (40) is that of the mean over *all* samples.
+""",
+    proof=r"""
+A sample with loss $\frac12$ at the start and 0 after one step has $\mathrm{CSL}=\frac12$ and
+$\xi=0$; it is learned at $T=2$. Learning times are at least 1, so any subset with $C-\xi'<L$
+refutes it.
+""",
+    rebuttal=r"""
+*$\kappa_T$ was left out by mistake.* Probably. With $\kappa_T$ the instance is no counterexample;
+the statement then rests on Theorem 5.4, and on its use for subsets.
+""",
+    effect="The direction is right, by R1.",
+    prior_art="R1 is elementary.",
+    chapter=CHAPTER,
+    uses=("orders-icml/thm-5.4", "book/r1"),
+    checks=(
+        Check(Kind.EXACT, Role.REFUTES, "One easy sample.", _easy_subset),
+        Check(Kind.EXACT, Role.REPAIRED, "R1 for it.", _easy_subset_repaired),
+    ),
+)
+
+
 # The chain of the proof -------------------------------------------------------------------------
 
 #: Gradient descent on one sample, then the same for longer.
@@ -203,8 +274,9 @@ T_{max}\Bigl[\frac{\tau\eta}{\kappa_m}-\frac{\eta\eta_s\rho\Gamma_v^2}2\Bigr]
     holds=r"""
 The last inequality, and the first where $T_{z_i}\le T_{max}$. The middle one says
 $L\kappa_TT_{max}\le\ell_0-\ell_{T_{max}}\le L$, that is $T_{max}\le1/\kappa_T$ for a constant
-$\kappa_T>0$: no run may be longer. The step from $T_{z_i}$ to $\ell_{T_{z_i}}$ is in the repaired
-`orders-icml/thm-5.4`, without passing through $T_{max}$.
+$\kappa_T>0$: no run may be longer. (We tried to save it by a condition: it is true while
+$T_{max}\le(\ell_0- \ell_{T_{max}})/(L\kappa_T)$, which is what it says.) The step from $T_{z_i}$
+to $\ell_{T_{z_i}}$ is in the repaired `orders-icml/thm-5.4`, without passing through $T_{max}$.
 """,
     proof="Executed: a run that violates it when continued.",
     rebuttal=r"""
@@ -276,8 +348,8 @@ $\xi$: the difference of the two means is at most $L$, while CSL differs between
 as $T_{max}L$.
 """,
     proof=r"""
-Telescoping. (The second line of D.3.2 splits off $\ell(w_{T_{max}})$ and leaves the sum one term
-too long; the conclusion on means is right.)
+Telescoping. (The second line of D.3.2 counts $\ell(w_{T_{max}})$ twice and leaves out
+$\ell(w_1)$; the conclusion on means is right.)
 """,
     rebuttal=r"""
 *The theorems are about means.* Then the offset is one number for all groups of samples, and a group
@@ -297,4 +369,4 @@ CSL minus $\xi$ is not "in the range $(0,1)$" for groups of samples.
 )
 
 
-CLAIMS = (THM_5_4, CHAIN, XI)
+CLAIMS = (THM_5_4, SUBSETS, CHAIN, XI)

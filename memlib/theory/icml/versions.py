@@ -132,6 +132,12 @@ PAIRS = (
         r"The reference sample gives way to an offset $\xi$, in which CSL cancels.",
     ),
     Pair(
+        "Subsets of small CSL",
+        "orders/interpreting-4.2",
+        "orders-icml/subsets",
+        "From single samples to subsets of small CSL.",
+    ),
+    Pair(
         "Steps of the proof",
         None,
         "orders-icml/d.3-chain",
