@@ -187,7 +187,8 @@ def _easy_subset() -> Evidence:
         rf"and printed is $T={time}\le{show(right)}$."
     )
     pinned = (easy, lowest, time) == (HALF, 0, 2)
-    return Evidence(pinned and easy < hard and time > right, summary, {}, run.sgd(), run)
+    late = time is not None and time > right
+    return Evidence(pinned and easy < hard and late, summary, {}, run.sgd(), run)
 
 
 def _easy_subset_repaired() -> Evidence:
