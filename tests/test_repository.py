@@ -18,7 +18,12 @@ from scripts.set_repository import SETUP_CELL, files, repository_url, set_reposi
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-GENERATED = {"book/ledger", "book/theorem-map", *(f"book/ledger/{paper}" for paper in PAPERS)}
+COMPANIONS = ("versions", "code-notes", "rosetta")
+GENERATED = {
+    "book/ledger",
+    "book/theorem-map",
+    *(f"book/ledger/{page}" for page in (*PAPERS, *COMPANIONS)),
+}
 
 
 def read(name: str) -> str:

@@ -8,7 +8,7 @@ Example:
     <Verdict.HOLDS: 'holds'>
 """
 
-from memlib.theory import book, feldman, orders, privacy, unique
+from memlib.theory import book, feldman, icml, orders, privacy, unique
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict, registry
 from memlib.theory.ledger import find
 
@@ -17,6 +17,7 @@ __all__ = ["CLAIMS", "Check", "Claim", "Evidence", "Kind", "Role", "Verdict", "g
 CLAIMS: tuple[Claim, ...] = registry(
     feldman.CLAIMS,
     orders.CLAIMS,
+    icml.CLAIMS,
     privacy.CLAIMS,
     unique.CLAIMS,
     book.CLAIMS,

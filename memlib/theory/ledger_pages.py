@@ -8,7 +8,10 @@ from pathlib import Path
 
 import memlib
 from memlib.theory.claims import PAPERS, Claim, Outcome, Result
+from memlib.theory.code_notes import code_notes_page
+from memlib.theory.icml.versions import versions_page
 from memlib.theory.ledger import VERDICTS, anchor, badge, counts
+from memlib.theory.rosetta import rosetta_page
 
 FOLDER = "ledger"
 BOOK = "Memorization, Machine-Checked"
@@ -24,10 +27,16 @@ def ledger_pages(results: Sequence[Result], root: Path | None = None) -> Mapping
 
     Returns:
         `ledger.md`, the index; `ledger/PAPER.md` for each paper, with one label per claim
-        (`anchor`), to which every page of the book can link; and `ledger/smt/CLAIM-N.smt2`, the
-        questions that z3 answered.
+        (`anchor`), to which every page of the book can link; `ledger/smt/CLAIM-N.smt2`, the
+        questions that z3 answered; and beside the papers `ledger/versions.md`,
+        `ledger/code-notes.md` and `ledger/rosetta.md`.
     """
-    files = {"ledger.md": index_page(results)}
+    files = {
+        "ledger.md": index_page(results),
+        f"{FOLDER}/versions.md": versions_page(results),
+        f"{FOLDER}/code-notes.md": code_notes_page(),
+        f"{FOLDER}/rosetta.md": rosetta_page(),
+    }
     for paper in PAPERS:
         files[f"{FOLDER}/{paper}.md"] = paper_page(paper, results, root)
     for result in results:

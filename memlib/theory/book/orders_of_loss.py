@@ -119,7 +119,10 @@ Nesterov and Polyak (2006), Lemma 1; with $\rho=0$ and the best $r$ it is the se
 inequality of smooth functions.
 """,
     chapter="part2/curvature-and-gradient",
-    uses=("orders/eq-3",),
+    uses=(
+        "orders/eq-3",
+        "orders/eq-40",
+    ),
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "From one step in the input.", _r3_decided),
         Check(
@@ -258,7 +261,11 @@ constants. Which sample has much of either is not determined by it.
 Self-bounding and PL inequalities, put side by side.
 """,
     chapter="part2/loss-gradient-and-learning-time",
-    uses=("orders/eq-3", "book/r1"),
+    uses=(
+        "orders/eq-3",
+        "book/r1",
+        "orders/eq-36",
+    ),
     checks=(
         Check(Kind.DECIDED, Role.SUPPORTS, "The lower half, at one step.", _r5_decided),
         Check(Kind.EXACT, Role.SUPPORTS, "Both halves in training runs.", _r5_in_runs),

@@ -181,7 +181,10 @@ That upper bounds cannot be subtracted or equated is common knowledge. Convexity
 of gradient descent on a quadratic: textbook.
 """,
     chapter="part2/memorization-and-learning-time",
-    uses=("orders/eq-4",),
+    uses=(
+        "orders/eq-4",
+        "orders/eq-31",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Two samples, learned at 1 and at 2.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "What (31) gives on that run.", _repaired),

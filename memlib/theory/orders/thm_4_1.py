@@ -239,7 +239,18 @@ R1 is elementary. That first passage times are discontinuous in their threshold 
 knowledge.
 """,
     chapter="part2/memorization-and-learning-time",
-    uses=("orders/eq-33", "orders/eq-1", "orders/eq-2", "orders/e2-mem-loss", "book/r1"),
+    uses=(
+        "orders/eq-33",
+        "orders/eq-1",
+        "orders/eq-2",
+        "orders/e2-mem-loss",
+        "book/r1",
+        "orders/e2-add-subtract",
+        "orders/e2-stability",
+        "orders/e2-sign-assumption",
+        "orders/e2-expectations",
+        "orders/e2-chebyshev",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Twins on two sides of a threshold.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "R1 on the twins.", _repaired),

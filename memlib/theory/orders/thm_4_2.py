@@ -240,7 +240,15 @@ quantitative relation through one reference sample is not.
 Minkowski's and Chebyshev's inequalities; see R1 for the self-bounding property.
 """,
     chapter="part2/loss-gradient-and-learning-time",
-    uses=("orders/eq-33", "orders/eq-3", "orders/eq-4", "book/r1"),
+    uses=(
+        "orders/eq-33",
+        "orders/eq-3",
+        "orders/eq-4",
+        "book/r1",
+        "orders/e3-chebyshev",
+        "orders/e3-chebyshev-own-time",
+        "orders/e3-division",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Twins on two sides of a threshold.", _refuted_twins),
         Check(Kind.EXACT, Role.REPAIRED, "R1 on the twins.", _repaired_twins),

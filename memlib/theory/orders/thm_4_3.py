@@ -226,7 +226,16 @@ published version drops this theorem.
 The PL condition: Polyak (1963), Karimi, Nutini and Schmidt (2016). Checking units: physics.
 """,
     chapter="part2/loss-gradient-and-learning-time",
-    uses=("orders/eq-33", "orders/eq-3", "orders/eq-4", "book/r1"),
+    uses=(
+        "orders/eq-33",
+        "orders/eq-3",
+        "orders/eq-4",
+        "book/r1",
+        "orders/eq-36",
+        "orders/eq-37",
+        "orders/eq-39",
+        "orders/e4-first-layer",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "One weight, one sample, one step.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The right constant there: equality.", _repaired),

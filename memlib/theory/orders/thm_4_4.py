@@ -180,7 +180,17 @@ memorization by CSL does not hold. The published version reverses the inequality
 R2 is elementary.
 """,
     chapter="part2/loss-and-memorization",
-    uses=("orders/eq-33", "orders/thm-4.1", "orders/eq-3", "orders/e2-mem-loss", "book/r2"),
+    uses=(
+        "orders/eq-33",
+        "orders/thm-4.1",
+        "orders/eq-3",
+        "orders/e2-mem-loss",
+        "book/r2",
+        "orders/e7-chebyshev",
+        "orders/e7-signs",
+        "orders/e7-lower-bound",
+        "orders/e7-substitution",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Two samples, learned slowly.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "R2 on the same run.", _repaired),

@@ -250,7 +250,15 @@ Bounding a sample's loss through stability and risks on $S$ and $S^{\setminus i}
 Elisseeff (2002). With uniform stability $\beta_u$, $\mathrm{mem}\le\beta_u/L$ directly.
 """,
     chapter="part2/the-final-gradient",
-    uses=("orders/eq-1", "orders/eq-2", "orders/e2-mem-loss"),
+    uses=(
+        "orders/eq-1",
+        "orders/eq-2",
+        "orders/e2-mem-loss",
+        "orders/eq-14",
+        "orders/eq-15",
+        "orders/eq-41",
+        "orders/e6-smoothness",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "A copied sample among coin flips.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The four gaps on the same data.", _repaired),

@@ -232,7 +232,16 @@ published version drops this theorem.
 Nesterov and Polyak (2006); the descent inequality for SGD: Ghadimi and Lan (2013).
 """,
     chapter="part2/curvature-and-gradient",
-    uses=("orders/thm-4.3", "orders/eq-4"),
+    uses=(
+        "orders/thm-4.3",
+        "orders/eq-4",
+        "orders/lemma-d.1",
+        "orders/lemma-d.2",
+        "orders/eq-40",
+        "orders/e5-quadratic-form",
+        "orders/e5-k-g",
+        "orders/e5-layer",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "One weight, one sample, one step.", _refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The repaired bound there: equality.", _repaired),

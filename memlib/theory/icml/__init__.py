@@ -1,0 +1,25 @@
+"""The claims of the published version of `orders` (ICML 2025); `orders` has those of the draft."""
+
+from memlib.theory.icml import (
+    d_2_1,
+    definitions,
+    eq_59,
+    lemma_5_1,
+    reading,
+    thm_5_2,
+    thm_5_3,
+    thm_5_4,
+    thm_5_5,
+)
+
+CLAIMS = (
+    *definitions.CLAIMS,
+    *lemma_5_1.CLAIMS,
+    *thm_5_2.CLAIMS,
+    *thm_5_3.CLAIMS,
+    *eq_59.CLAIMS,
+    *d_2_1.CLAIMS,
+    *thm_5_4.CLAIMS,
+    *thm_5_5.CLAIMS,
+    *reading.CLAIMS,
+)
