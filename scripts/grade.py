@@ -11,8 +11,8 @@ which it and every process that it started are killed; limits on memory and on t
 and no standard input or output, so that printing costs nothing. Tests, hidden ones included, are
 never files there: they are sent to the process one at a time once its last cell has run, and the
 verdict comes back over a pipe with a token that the answer cannot know in advance, so that nothing
-that it prints or writes is taken for a result. Functions of memlib, NumPy, torch and Python itself
-that an answer replaced are put back before each test.
+that it prints or writes is taken for a result. Functions of memlib, NumPy, pandas, torch and Python
+itself that an answer replaced are put back before each test.
 
 On Linux 5.13 and newer, Landlock also takes the right away to open any file but the libraries and
 that folder; with Linux 6.7 no TCP connection can be made, and with Linux 6.12 no other process can
