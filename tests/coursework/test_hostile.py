@@ -339,6 +339,20 @@ def test_with_landlock_absolute_paths_lead_nowhere_either(
     assert results[name]["score"] == "100.0"
 
 
+@LANDLOCK
+def test_with_landlock_no_other_process_can_be_looked_at() -> None:
+    cell = f"""
+import os
+assert open("/proc/self/cmdline").read() and open("/proc/meminfo").read()
+for process in ({os.getpid()}, os.getppid()):
+    for name in ("cmdline", "environ", "maps", "status"):
+        try: open(f"/proc/{{process}}/{{name}}").read()
+        except PermissionError: continue
+        raise AssertionError((process, name))"""
+    run = run_submission([Step("cell 1", cell)], [])
+    assert run.outcomes["cell 1"].passed, run.outcomes["cell 1"].message
+
+
 @pytest.mark.skipif(version() < 4, reason="This system's Landlock does not know TCP")
 def test_with_landlock_no_connection_is_made(results: dict[str, dict[str, str]]) -> None:
     assert "Cells that failed" not in results["connects"]["report"]
