@@ -388,8 +388,8 @@ def write_bank(master: Path, target: Path) -> list[Path]:
 
 def main(arguments: list[str]) -> None:
     """Builds the assignments that are named, or all; `--bank NAME` writes a bank."""
-    if "--bank" in arguments:
-        name = "".join(argument for argument in arguments if argument != "--bank")
+    if arguments[:1] == ["--bank"]:
+        name = " ".join(arguments[1:])
         master = find(name)
         build(master, BUILT / name)
         for path in write_bank(master, BUILT / name):

@@ -11,12 +11,13 @@ which it and every process that it started are killed; limits on memory and on t
 and no standard input or output, so that printing costs nothing. Tests, hidden ones included, are
 never files there: they are sent to the process one at a time once its last cell has run, and the
 verdict comes back over a pipe with a token that the answer cannot know in advance, so that nothing
-that it prints or writes is taken for a result. Functions of memlib, NumPy, torch and Python itself
-that an answer replaced are put back before each test.
+that it prints or writes is taken for a result. Functions of memlib, NumPy, pandas, torch and Python
+itself that an answer replaced are put back before each test.
 
-On Linux 5.13 and newer, Landlock also takes the right away to open any file but the libraries and
-that folder; with Linux 6.7 no TCP connection can be made, and with Linux 6.12 no other process can
-be sent a signal. The end of the output says which version of Landlock was in force.
+On Linux 5.13 and newer, Landlock also takes the right away to open any file but the libraries, the
+system's settings and that folder, and to look at other processes; with Linux 6.7 no TCP connection
+can be made, and with Linux 6.12 no other process can be sent a signal. The end of the output says
+which version of Landlock was in force.
 
 It is not a container or another user:
 
@@ -25,7 +26,7 @@ It is not a container or another user:
   surprises you.
 - Without Landlock (macOS, older Linux, some containers), a submission can read, by absolute path,
   whatever you can read, the masters with their solutions and other submissions included, and write
-  what you can write. Nothing points it there, but nothing holds it back.
+  what you can write.
 - UDP is not blocked, and without Linux 6.7 neither is TCP.
 - Memory is limited for each process, not for all together. The number of processes is limited too,
   but not for root: do not grade as root. The size of each file is limited, not their number.

@@ -5,8 +5,8 @@ started, and reports how it ended. The second runs the notebook's cells in IPyth
 last of them the tests.
 
 Both get this text over a pipe, so that neither their arguments nor their environment name a folder
-of the project. A request is one line of JSON with a token that the reply must repeat; the answer's
-code cannot know the token in advance, and what it prints goes to another place.
+of the project. A request is one line, with a token that the reply must repeat, and the code to run;
+the answer's code cannot know the token in advance, and what it prints goes to another place.
 """
 
 import builtins
@@ -25,7 +25,13 @@ from typing import Any, BinaryIO
 from scripts import grade_confine
 
 #: Modules outside memlib whose functions are put back, if an answer replaced them, before a test.
-_GUARDED = ("builtins", "math", "numpy", "numpy.linalg", "numpy.testing", "torch", "torch.testing")
+_GUARDED = (
+    *("builtins", "fractions", "math", "pandas"),
+    *("numpy", "numpy.linalg", "numpy.random", "numpy.testing"),
+    *("torch", "torch.autograd", "torch.nn", "torch.nn.functional", "torch.testing"),
+)
+#: Classes outside memlib of which the same holds.
+_GUARDED_CLASSES = ("DataFrame", "Fraction", "Module", "Series", "Tensor")
 
 
 def main(requests: BinaryIO, replies: int) -> None:
@@ -154,7 +160,7 @@ def _restorer() -> Any:
         for _, names, _ in modules
         for value in names.values()
         if isinstance(value, type)
-        and (str(value.__module__).startswith("memlib") or value.__qualname__ == "Tensor")
+        and (str(value.__module__).startswith("memlib") or value.__qualname__ in _GUARDED_CLASSES)
     ]
 
     def restore() -> None:

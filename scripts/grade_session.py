@@ -313,7 +313,9 @@ def _boot(preamble: str, limits: Limits) -> dict[str, Any]:
         for entry in sys.path
         if not entry or any(at.is_relative_to(Path(entry).resolve()) for at in project)
     ]
-    system = ["/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/System", "/Library"]
+    system = ["/usr", "/lib", "/lib64", "/bin", "/etc", "/sys", "/System", "/Library"]
+    # of the processes its own alone: the others' command lines and environments are not for it
+    system += [f"/proc/{name}" for name in ("self", "cpuinfo", "meminfo", "stat", "sys")]
     readable = [*system, sys.prefix, sys.base_prefix, str(package), *sys.path]
     return {
         "limits": {

@@ -169,11 +169,91 @@ def test_agreement_takes_nan_for_nan_and_no_float_for_a_fraction() -> None:
     assert not agree([1, [2]], [1, 2])
 
 
+def test_nothing_that_calls_itself_equal_agrees() -> None:
+    from fractions import Fraction
+
+    class Yes(Fraction):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = Fraction.__hash__
+
+    assert not agree(Yes(1), Fraction(1, 2))
+    assert not agree([Yes(1), Yes(1)], [3, 4])
+
+
+def test_a_wrong_form_is_told_apart_from_wrong_numbers() -> None:
+    def zeros(n: int) -> np.ndarray:
+        return np.zeros(n)
+
+    def said(function: Function) -> str:
+        return message(compare, function, zeros, [{"n": 2}])
+
+    assert said(lambda n: 0.0).endswith("The shape is (): (2,) is asked for.")
+    assert said(lambda n: np.zeros((n, 1))).endswith("The shape is (2, 1): (2,) is asked for.")
+    objects = said(lambda n: pd.Series([0.0] * n, dtype=object))
+    assert objects.endswith("convert them to numbers, for example by astype(float).")
+    assert "requires grad" in said(lambda n: torch.zeros(n, requires_grad=True))
+    assert said(lambda n: np.ones(n)).endswith("work out this one by hand.")
+
+
+def test_of_a_large_array_the_first_wrong_entry_is_shown() -> None:
+    def off(n: int) -> np.ndarray:
+        return np.where(np.arange(n) < 17, np.arange(n), np.nan)
+
+    said = message(compare, off, lambda n: np.arange(n), [{"n": 30}], name="count")
+    assert "    at [17]   expected 17, returned nan" in said.splitlines()
+
+
+def test_numbers_are_shown_as_what_they_are() -> None:
+    assert (describe(0.0), describe(0), describe(-2.0)) == ("0.0", "0", "-2.0")
+    assert describe(1e-9) == "1e-09"
+    assert describe(torch.tensor([0.1, 2.6754899])) == "[0.1, 2.67549]"
+
+
 def test_descriptions_fit_a_line() -> None:
     values = [torch.zeros(3, 4, 5), np.arange(4), (1, [2.5] * 40), {"a": "b" * 500}, len]
     values += [outcome(lambda: [][0], {}), torch.nn.Linear(2, 2), np.float64(0.25)]
     assert all("\n" not in describe(value) and len(describe(value)) <= 120 for value in values)
     assert describe(torch.nn.Linear(2, 2)) == "a network with 6 parameters"
+
+
+# Two values ------------------------------------------------------------------------------------
+
+
+def test_two_rows_of_an_array_or_a_tensor_count_as_two_values() -> None:
+    check.first_learned(lambda correct: np.stack(dynamics._times(correct)))
+    check.stably_learned(lambda correct: torch.tensor(np.stack(dynamics._times(correct))))
+    said = message(check.stably_learned, lambda correct: dynamics._times(correct)[0])
+    assert "stable" in said
+
+
+# Estimates -------------------------------------------------------------------------------------
+
+
+def test_single_precision_is_precise_enough() -> None:
+    def side(correct: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        runs, hits = mask.sum(0).astype(np.float32), correct.astype(np.float32)
+        with np.errstate(all="ignore"):
+            mean = (hits * mask).sum(0) / runs
+            variance = ((hits - mean) ** 2 * mask).sum(0) / (runs - 1) / runs
+        return mean, np.where(runs > 1, variance, np.float32(np.nan))
+
+    def errors(correct: np.ndarray, members: np.ndarray) -> np.ndarray:
+        return np.sqrt(side(correct, members)[1] + side(correct, ~members)[1])
+
+    def scores(correct: np.ndarray, members: np.ndarray) -> np.ndarray:
+        return side(correct, members)[0] - side(correct, ~members)[0]
+
+    check.masked_means(scores)
+    check.standard_errors(errors)
+    random = np.random.default_rng(0)
+    members = random.random((200, 50)) < 0.7
+    check.standard_errors(errors, [{"correct": random.random((200, 50)) < 0.6, "members": members}])
+
+
+def test_at_least_one_network_is_needed_even_where_nothing_varies() -> None:
+    assert estimates._needed(1.0, 0.0, 0.5, 0.1) == 1
 
 
 # Exact worlds ----------------------------------------------------------------------------------
@@ -216,6 +296,7 @@ def test_ids_are_told_from_positions() -> None:
     positions = np.argsort(-gibbs.to_numpy())[:10]
     assert "positions" in message(check.most_memorized, positions)
     assert "least memorized" in message(check.most_memorized, gibbs.nsmallest(10).index)
+    message(check.most_memorized, gibbs.nlargest(10).index + 1)
 
 
 def test_the_share_is_told_from_the_mean() -> None:
@@ -260,6 +341,10 @@ def test_verdicts_are_asked_for_one_by_one() -> None:
     assert "look at b" in message(check.verdicts, {"A": True, "B": True}, right, hints)
     assert "give one for each" in message(check.verdicts, {"A": True}, right, hints)
     assert "give one for each" in message(check.verdicts, ..., right, hints)
+    for blank in (..., None, "no", 0):
+        said = message(check.verdicts, {"A": True, "B": blank}, right, hints)
+        assert said == f"Statement B: {describe(blank)} is neither True nor False."
+    check.verdicts({"A": np.True_, "B": np.False_}, right, hints)
 
 
 # Design ----------------------------------------------------------------------------------------
@@ -293,6 +378,12 @@ def test_a_plan_that_breaks_a_promise_is_told_what_would_cure_it(
     checker: Function, change: dict[str, Any], said: str
 ) -> None:
     assert said in message(checker, PLAN | change, design._difference)
+
+
+def test_a_promise_that_is_just_broken_shows_enough_digits() -> None:
+    said = message(check.false_alarms, PLAN | {"threshold": 0.115}, design._difference)
+    family = float(said.split("some of 10 with probability ")[1].split(";")[0])
+    assert family > 0.05
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """What every stored lab must look like; that its outputs are right, pytest --nbval shows."""
 
+import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from scripts import run_labs
 from scripts.set_repository import SETUP_CELL, repository_url
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,3 +90,15 @@ def test_nothing_tells_of_the_machine_or_the_moment(lab: nbformat.NotebookNode) 
     assert [c for c in code(lab) if "execution" in c.metadata] == []
     assert lab.metadata.kernelspec.name == "python3"
     assert "version" not in lab.metadata.get("language_info", {})
+
+
+def test_run_times_are_kept_of_labs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_labs, "ROOT", tmp_path)
+    monkeypatch.setattr(run_labs, "RUN_TIMES", tmp_path / "run_times.json")
+    monkeypatch.setattr(run_labs, "run", lambda path: 3.0)
+    for name in ("assignments/01-a/01-a.ipynb", "part1/b.ipynb"):
+        path = tmp_path / "notebooks" / name
+        path.parent.mkdir(parents=True)
+        nbformat.write(nbformat.v4.new_notebook(), path)
+    run_labs.main([])
+    assert [*json.loads((tmp_path / "run_times.json").read_text("utf-8"))] == ["part1/b"]

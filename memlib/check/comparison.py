@@ -20,6 +20,7 @@ from memlib.errors import shorten
 Function = Callable[..., Any]
 Case = Mapping[str, Any]  # the arguments of one call, by name
 
+_PARTS = ("numerator", "denominator")
 _SHOWN = 16  # arrays up to this size are shown whole
 _NEUTRAL = "No single known mistake returns this in all cases: work out this one by hand."
 #: What every function can get wrong.
@@ -96,18 +97,50 @@ def compare(
     wrong = [place for place, right in enumerate(same(expected)) if not right]
     if not wrong:
         return
-    likely = _NEUTRAL
+    first = wrong[0]
+    likely = _form(expected[first], actual[first]) or _NEUTRAL
     for text, variant in (_ANYWHERE | dict(mistakes or {})).items():
         if all(same(outcome(variant, case) for case in cases)):
             likely = text
             break
-    first = wrong[0]
     shown = dict(cases[first]) | ({"expected": expected[first]} if reveal else {})
     shown |= {returns: actual[first]}
     width = max(map(len, shown))
     lines = [f"    {key:{width}}  {describe(value)}" for key, value in shown.items()]
+    place = _first_wrong(expected[first], actual[first], tolerance)
+    if place is not None:
+        values = (describe(np.asarray(value)[place]) for value in (expected[first], actual[first]))
+        where = f"at {[*map(int, place)]}"
+        lines.append(f"    {where:{width}}  expected {next(values)}, {returns} {next(values)}")
     count = f" in {len(wrong)} of {len(cases)} cases. The smallest" if len(cases) > 1 else ""
     raise Mistake("\n".join([f"{name} is wrong{count}:", *lines, likely]))
+
+
+def _form(expected: Any, actual: Any) -> str:
+    """Return how an array's form is wrong, whatever its numbers are; empty if it is right."""
+    if not isinstance(expected, np.ndarray | Tensor) or isinstance(actual, Raised):
+        return ""
+    try:
+        given = np.asarray(actual)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged, or wants gradients
+        return f"It cannot be read as an array: {shorten(str(error))}"
+    if given.shape != tuple(expected.shape):
+        return f"The shape is {given.shape}: {tuple(expected.shape)} is asked for."
+    if given.dtype.kind == "O":
+        return "It holds objects: convert them to numbers, for example by astype(float)."
+    return ""
+
+
+def _first_wrong(expected: Any, actual: Any, tolerance: float) -> tuple[int, ...] | None:
+    """Return the index of the first wrong entry of an array that is too large to be shown."""
+    if not isinstance(expected, np.ndarray | Tensor) or np.size(expected) <= _SHOWN:
+        return None
+    if isinstance(actual, Raised) or _form(expected, actual):
+        return None
+    wanted, given = np.asarray(expected), np.asarray(actual)
+    return next(
+        (at for at in np.ndindex(wanted.shape) if not agree(given[at], wanted[at], tolerance)), None
+    )
 
 
 def outcome(function: Function, case: Case) -> Any:
@@ -147,13 +180,15 @@ def agree(one: Any, other: Any, tolerance: float = 1e-9) -> bool:
             and one.keys() == other.keys()
             and all(agree(one[key], other[key], tolerance) for key in one)
         )
-    if isinstance(one, tuple) and isinstance(other, tuple):
+    if any(isinstance(one, kind) and isinstance(other, kind) for kind in (tuple, list)):
         return len(one) == len(other) and all(
             agree(a, b, tolerance) for a, b in zip(one, other, strict=True)
         )
     if isinstance(one, Fraction) or isinstance(other, Fraction):
-        exact = isinstance(one, Rational) and isinstance(other, Rational)
-        return exact and bool(one == other)
+        if not (isinstance(one, Rational) and isinstance(other, Rational)):
+            return False
+        # not ==, which a class of the answer's own may define as it likes
+        return all(int(getattr(one, p)) == int(getattr(other, p)) for p in _PARTS)
     try:
         a, b = (np.asarray(value) for value in (one, other))
         if a.dtype.kind not in "biuf" or b.dtype.kind not in "biuf":
@@ -186,7 +221,8 @@ def describe(value: Any) -> str:
         plain = np.asarray(value.detach() if isinstance(value, Tensor) else value)
         if plain.dtype == bool:
             plain = plain.astype(int)
-        return str((plain.round(6) if plain.dtype.kind == "f" else plain).tolist())
+        # in double precision a rounded number is shown without the digits of a single one
+        return str((plain.astype(float).round(6) if plain.dtype.kind == "f" else plain).tolist())
     if isinstance(value, tuple):
         return f"({', '.join(map(describe, value))}{',' * (len(value) == 1)})"
     if isinstance(value, list):
@@ -194,7 +230,8 @@ def describe(value: Any) -> str:
     if isinstance(value, np.generic):
         return describe(value.item())
     if isinstance(value, float):
-        return f"{value:.6g}"
+        text = f"{value:.6g}"
+        return f"{text}.0" if text.lstrip("-").isdigit() else text  # a float that is whole
     if callable(value):
         return str(getattr(value, "__name__", shorten(value)))
     return shorten(value)

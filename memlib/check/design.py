@@ -271,8 +271,8 @@ def false_alarms(
                 reason = f"The threshold is that of one sample, but {samples} are tested at once."
             raise Mistake(
                 f"False alarms: with {truth} there is nothing to find, and a sample is reported "
-                f"with probability {single:.3f}, some of {samples} with probability "
-                f"{family(plan):.2f}; at most {_FAMILY} is asked for. {reason}"
+                f"with probability {single:.4f}, some of {samples} with probability "
+                f"{family(plan):.4f}; at most {_FAMILY} is asked for. {reason}"
             )
 
 
@@ -296,7 +296,7 @@ def power(given: Any, function: Statistic, truths: Iterable[Truth] = (EFFECT,)) 
         if found(plan) < _POWER:
             reason = _cured(plan, _POWER_CURES, lambda p: found(p) >= _POWER)
             raise Mistake(
-                f"Power: with {truth} a reduction is reported with probability {found(plan):.2f}; "
+                f"Power: with {truth} a reduction is reported with probability {found(plan):.4f}; "
                 f"at least {_POWER} is asked for. Each recipe has {plan.out} networks without the "
                 f"sample. {reason}"
             )

@@ -165,7 +165,8 @@ def _part(function: Function, place: int) -> Function:
         if not callable(function):
             raise TypeError("not a function")
         both = function(**case)
-        if not isinstance(both, tuple | list) or len(both) != 2:
+        rows = isinstance(both, np.ndarray | Tensor) and both.ndim > 1
+        if not (isinstance(both, tuple | list) or rows) or len(both) != 2:
             return both
         value = both[place]
         return value.detach().numpy() if isinstance(value, Tensor) else value
@@ -273,6 +274,9 @@ _FIRST: dict[str, Function] = {
     ),
     "A sample that is never learned gets -1: never is N.": (
         lambda correct: _first(correct, never=-1)
+    ),
+    "A sample that is never learned gets NaN: never is N, so that times can be ordered.": (
+        lambda correct: np.where(correct.any(0), correct.argmax(0), np.nan)
     ),
     "The epochs are off by one: they are counted from 0.": lambda correct: _first(correct) + 1,
     "Wrong epochs are counted (CSLT): later wrong epochs do not matter here.": (

@@ -10,6 +10,7 @@ from memlib import bounds, stability
 from memlib.check.comparison import Case, Function, compare
 
 _TWO = (False, True)
+_SINGLE = 1e-5  # what single precision can be off by
 
 
 def runs(networks: Iterable[int], samples: int = 1) -> Iterator[Case]:
@@ -108,7 +109,7 @@ def masked_means(function: Function, cases: Iterable[Case] | None = None) -> Non
     if cases is None:
         cases = [*runs((2, 3)), *runs((2,), samples=2)]
         cases = [case for case in cases if _both_sides(case)]
-    compare(function, _scores, cases, _MEANS)
+    compare(function, _scores, cases, _MEANS, tolerance=_SINGLE)
 
 
 def masked_means_missing(function: Function, cases: Iterable[Case] | None = None) -> None:
@@ -125,7 +126,7 @@ def masked_means_missing(function: Function, cases: Iterable[Case] | None = None
     if cases is None:
         cases = [*runs((1, 2, 3)), *runs((2,), samples=2)]
         cases = [case for case in cases if not _both_sides(case)]
-    compare(function, _scores, cases, _NEVER | _MEANS)
+    compare(function, _scores, cases, _NEVER | _MEANS, tolerance=_SINGLE)
 
 
 def _errors(correct: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -182,7 +183,8 @@ def standard_errors(function: Function, cases: Iterable[Case] | None = None) -> 
     Raises:
         Mistake: A standard error is wrong.
     """
-    compare(function, _errors, runs((1, 2, 3, 4)) if cases is None else cases, _ERRORS)
+    cases = runs((1, 2, 3, 4)) if cases is None else cases
+    compare(function, _errors, cases, _ERRORS, tolerance=_SINGLE)
 
 
 def _exact_number(p: float, q: float, fraction: float, target: float) -> float:
@@ -190,7 +192,7 @@ def _exact_number(p: float, q: float, fraction: float, target: float) -> float:
 
 
 def _needed(p: float, q: float, fraction: float, target: float) -> int:
-    return math.ceil(_exact_number(p, q, fraction, target))
+    return max(1, math.ceil(_exact_number(p, q, fraction, target)))
 
 
 def _sides(p: float, q: float, inside: float, outside: float, target: float) -> int:

@@ -90,7 +90,7 @@ def most_memorized(ids: Any, count: int = 10) -> None:
         "These are the samples with the largest standard error.": by("memorization_gibbs_se"),
     }
     given = [*ids] if isinstance(ids, Iterable) else ids
-    number(given, right, mistakes, name="The list of the most memorized samples")
+    number(given, right, mistakes, name="The list of the most memorized samples", tolerance=0)
 
 
 def share_of_top(share: Any, fraction: float = 0.1) -> None:
@@ -211,10 +211,13 @@ def verdicts(given: Any, right: Mapping[str, bool], evidence: Mapping[str, str])
         evidence: What to look at again, by letter.
 
     Raises:
-        Mistake: A statement is missing, or a verdict is wrong.
+        Mistake: A statement is missing, or a verdict is wrong or no verdict.
     """
     if not isinstance(given, dict) or not right.keys() <= given.keys():
         raise Mistake(f"The verdicts are {describe(given)}: give one for each of {[*right]}.")
     for letter, verdict in right.items():
-        if given[letter] is Ellipsis or bool(given[letter]) is not verdict:
+        if not isinstance(given[letter], bool | np.bool_):
+            shown = describe(given[letter])
+            raise Mistake(f"Statement {letter}: {shown} is neither True nor False.")
+        if bool(given[letter]) is not verdict:
             raise Mistake(f"Statement {letter}: not {given[letter]}. {evidence[letter]}")

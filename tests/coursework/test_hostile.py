@@ -290,6 +290,36 @@ assert issubclass(errors.NotPositive, errors.InvalidInput)"""
     assert run.outcomes["q1"].passed, run.outcomes["q1"].message
 
 
+def test_what_references_compute_with_is_put_back() -> None:
+    preamble = """
+from fractions import Fraction
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F"""
+    cell = """
+F.cross_entropy = lambda logits, labels, **_: 0 * logits.sum(1)
+torch.autograd.grad = lambda loss, pixels: [0 * pixels]
+torch.nn.Module.eval = lambda self: self
+np.random.default_rng = lambda *_: None
+pd.Series.corr = lambda *_, **__: 0.5
+Fraction.__eq__ = lambda *_: True"""
+    test = """
+x = torch.ones(1, 2, requires_grad=True)
+loss = F.cross_entropy(x, torch.tensor([0]), reduction="none")
+assert loss > 0.6, "cross-entropy"
+assert torch.autograd.grad(loss.sum(), x)[0].abs().sum() > 0, "gradient"
+assert not torch.nn.Dropout().eval().training, "eval"
+assert np.random.default_rng(0).random() < 1, "random"
+assert pd.Series([1, 2, 3]).corr(pd.Series([1, 2, 3])) > 0.9, "correlation"
+assert not Fraction(1, 2) == Fraction(1, 3), "fractions"
+"""
+    cells = [Step("cell 1", preamble + cell)]
+    run = run_submission(cells, [Step("q1", test, "q1")], preamble=preamble)
+    assert run.outcomes["cell 1"].passed, run.outcomes["cell 1"].message
+    assert run.outcomes["q1"].passed, run.outcomes["q1"].message
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS counts in other units")
 def test_what_is_printed_is_kept_nowhere() -> None:
     cell = 'for _ in range(400): print("x" * 1_000_000)'
@@ -307,6 +337,20 @@ def test_with_landlock_absolute_paths_lead_nowhere_either(
 ) -> None:
     assert "Cells that failed" not in results[name]["report"], results[name]["report"]
     assert results[name]["score"] == "100.0"
+
+
+@LANDLOCK
+def test_with_landlock_no_other_process_can_be_looked_at() -> None:
+    cell = f"""
+import os
+assert open("/proc/self/cmdline").read() and open("/proc/meminfo").read()
+for process in ({os.getpid()}, os.getppid()):
+    for name in ("cmdline", "environ", "maps", "status"):
+        try: open(f"/proc/{{process}}/{{name}}").read()
+        except PermissionError: continue
+        raise AssertionError((process, name))"""
+    run = run_submission([Step("cell 1", cell)], [])
+    assert run.outcomes["cell 1"].passed, run.outcomes["cell 1"].message
 
 
 @pytest.mark.skipif(version() < 4, reason="This system's Landlock does not know TCP")
