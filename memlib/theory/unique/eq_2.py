@@ -170,13 +170,14 @@ $$\mathrm{KL}(p_A(w\mid S)\|r(w\mid S_{-i}))=\mathrm{KL}(p_A(w\mid S)\|q(w\mid S
     holds=HOLDS,
     proof=PROOF,
     rebuttal=r"""
-*The proof is Lemma B.1, whose divergence is averaged over $y=z_i$.* So it is, and the lemma holds.
-But Eq. (1) and its footnote fix $z_i$ and $S_{-i}$, the scores are used sample by sample, and the
-average is nowhere in Eq. (2).
+*The proof is Lemma B.1, where $\mathrm{KL}(p(x|y)\|q(x))$ denotes the mean over $y=z_i$. Read
+Eq. (2) in that notation, and it holds.* It does. But then its left side is no longer Eq. (1), which
+is called point-wise and fixes $Z_i=z_i$, and its right side is no longer the score of one sample,
+as which it is used from Eq. (3) on.
 """,
     effect=r"""
-The scores are divergences in their own right and lose nothing. What they lose is the reading as an
-upper bound of the information of *that* sample; over many samples the mean is still bounded.
+The scores remain well-defined divergences, but a score is no upper bound of the information of
+*that* sample; averaged over the sample it is.
 """,
     prior_art=r"""
 The identity on average is the compensation identity (Topsøe, 1967); both pointwise bounds are
@@ -302,19 +303,22 @@ $$I(W;z_i\mid S_{-i})\le\mathrm{KL}(p_A(w\mid S)\|p_A(w\mid S_{-i}))\triangleq
     holds=HOLDS,
     proof=PROOF,
     rebuttal=r"""
-*In the toy example of A.1, $I\approx1.3$ and $\mathrm{SI}\approx3.0$.* One sample of one data set;
-in the Gaussian model of the mean (others with the population's mean), (3) fails for about half of
-all samples: for those that lie near the others, which is where scores are small.
+*In the toy example of A.1, $I\approx1.3$ and $\mathrm{SI}\approx3.0$.* That is one sample of one
+data set. In the Gaussian model of the mean (the others with the population's mean, and noise that
+hides a single sample), (3) fails for about half of all samples: for those that lie near the others,
+which is where scores are small. *Read as in Lemma B.1, it is a mean over $z_i$.* Then it holds, but
+SI, which is defined by its right side, no longer depends on $z_i$.
 """,
     effect=r"""
-"No sample information, no information" is not licensed by (3). On average over samples it is, and
-the smoothed version inherits exactly that.
+A sample without SI may still have information in the sense of Eq. (1). On average over the sample
+SI is a bound, for the smoothed algorithm, too, so that Section 2's "valid bound on Shannon mutual
+information" stands.
 """,
     prior_art=r"""
 As for Eq. (2).
 """,
     chapter="part4/sample-information",
-    gist=r"True averaged over $z_i$; for one sample it fails (noisy mean: for about half of them).",
+    gist=r"True averaged over $z_i$; it can fail for one sample (noisy mean: for about half).",
     uses=("unique/eq-2",),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Laplace's rule after one 1.", _eq3_refuted),
@@ -339,7 +343,8 @@ def _eq6_refuted() -> Evidence:
     summary = (
         r"The prediction is a label drawn by Laplace's rule. Point by point: "
         rf"{float(information):.4f} > {float(bound):.4f}. With the printed $\mathbb E_S$ on the "
-        rf"left only: {float(mean):.4f} > {float(bound):.4f}."
+        rf"left only: {float(mean):.4f} > {float(bound):.4f}. The laws do not depend on $x$, so a "
+        r"mean over $x$ changes nothing."
     )
     passed = mean > bound and information > bound
     return Evidence(passed, summary, {}, {MIXTURE_Y: _met()[MIXTURE]}, INSTANCE)
@@ -368,13 +373,16 @@ $$I(z_i;\hat y\mid x,S_{-i})=\mathbb E_S\mathrm{KL}(q(\hat y\mid x,S)\|r(\hat y\
     verdict=Verdict.FALSE,
     holds=r"""
 With the mean over $z_i$ (or over $S$) on both sides it is Lemma B.1. Without it on both sides, it
-fails as Eq. (3) does; with it on the left only, as printed, a mean is compared with one value. For
-one sample, replace it instead of leaving it out (Eq. 2).
+fails as Eq. (3) does; with it on the left only, as printed, a mean is compared with one value; and
+so it fails if $\mathbb E_S$ stands for $\mathbb E_x$, as it does in Definition 4.1. For one sample,
+replace it instead of leaving it out (Eq. 2).
 """,
     proof=PROOF,
     rebuttal=r"""
-*The missing mean is notation.* Definition 4.1 restores an $\mathbb E_S$ on the right, so it may
-well be; but Proposition 4.2 and all scores are for one $S$ and one $z_i$.
+*The missing mean is a slip: read $\mathbb E_S$ on both sides, and (6) holds.* It does, as a
+statement about a mean over data sets. But $\mathbb E_S$ in Definition 4.1, which follows from (6),
+must be $\mathbb E_x$ for Proposition 4.2 to be true, and all scores are for one $S$ and one $z_i$;
+for these (6) fails.
 """,
     effect=r"""
 As for Eq. (3): F-SI is a divergence of its own, and a bound of information on average only.
