@@ -181,7 +181,7 @@ $\Sigma=\frac\eta{2b}\Lambda H^{-1}$.""",
     verdict=Verdict.HOLDS,
     holds=r"""
 As printed, for the equation (12) with $\Lambda^{1/2}$ and for $\lambda>0$. $\Sigma$ is positive
-semidefinite, and singular when the noise spares some direction for good (below).
+semidefinite, and singular when the noise spares some direction for good (Proposition 5.1).
 """,
     proof=r"""
 In the eigenbasis of $H$ the equation reads $(h_i+h_j)\Sigma_{ij}=\frac\eta b\Lambda_{ij}$, with

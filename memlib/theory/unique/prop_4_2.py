@@ -110,8 +110,9 @@ $q_{\sigma=1}(\hat y\mid x,S)$".""",
     verdict=Verdict.HOLDS,
     holds=r"""
 Eq. (8) exactly, with the mean over $x$ in Definition 4.1. Eq. (9) up to $O(\|w-w_{-i}\|^3)$, and
-the order is exact; with $F$ at the midpoint $\frac{w+w_{-i}}2$ the error is of order 4, at no
-cost. For a network that is linear in its weights (9) is exact.
+the order is exact, for an $f$ that is smooth in $w$; with $F$ at the midpoint $\frac{w+w_{-i}}2$
+the error is of order 4 (but $F$ is then another matrix for each sample). For a network that is
+linear in its weights (9) is exact.
 """,
     proof=r"""
 Eq. (8) is Proposition 3.2 at each $x$, with $\Sigma=\sigma^2I$. For (9), $f_w-f_{w-\Delta}=

@@ -85,7 +85,9 @@ is with small differences of retrained networks, which regularization makes smal
 table's entries come from one run each, as far as is said.
 """,
     effect=r"""
-The advice to regularize before linearizing is not supported by Table 1 for the largest network.
+Table 1 does not show that regularization makes linearization more accurate in general, and for the
+largest network it shows the opposite. The main point, that linearization is accurate for pretrained
+networks, it does support: the correlation is above 0.8 in 11 of 12 cases.
 """,
     prior_art="None needed.",
     chapter="part4/linearized-networks",
