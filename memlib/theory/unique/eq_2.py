@@ -249,7 +249,8 @@ def _eq3_gaussian_average() -> Evidence:
     found = decide_on_box(
         lambda tau: tau / 2 - (1 + tau).log() / 2,
         TAUS,
-        r"Averaged over $z_i$: $\mathbb E I=\tfrac12\ln(1+\tau)<\mathbb E\,\mathrm{SI}=\tau/2$.",
+        r"Averaged over $z_i$, for the same $\tau$: $\mathbb E I=\tfrac12\ln(1+\tau)<\mathbb E\,"
+        r"\mathrm{SI}=\tau/2$.",
     )
     return Evidence(found.passed, found.summary, found.data, instance=NOISY)
 
@@ -385,7 +386,7 @@ must be $\mathbb E_x$ for Proposition 4.2 to be true, and all scores are for one
 for these (6) fails.
 """,
     effect=r"""
-As for Eq. (3): F-SI is a divergence of its own, and a bound of information on average only.
+F-SI, like SI, is a divergence of its own, and a bound of information on average only.
 """,
     prior_art=r"""
 As for Eq. (2).
