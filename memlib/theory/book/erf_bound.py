@@ -69,8 +69,8 @@ def _beats_pinsker() -> Evidence:
     return decide_on_box(
         lambda x: type(x)(2).sqrt() - x.erf() / x,
         HALVES,
-        r"$\mathrm{erf}(x)<\sqrt2\,x$ with $x=\tfrac12\sqrt{\mathrm{SI}}\in[\tfrac1{64},4]$ (beyond, "
-        r"by the proof): below Pinsker's $\sqrt{\mathrm{SI}/2}$.",
+        r"$\mathrm{erf}(x)<\sqrt2\,x$ with $x=\tfrac12\sqrt{\mathrm{SI}}\in[\tfrac1{64},4]$ (the "
+        r"proof has all $x>0$): below Pinsker's $\sqrt{\mathrm{SI}/2}$.",
     )
 
 

@@ -76,8 +76,9 @@ def _eq1_ceiling() -> Evidence:
 def _eq1_needs_independence() -> Evidence:
     laws = {z: point(z) for z in BITS}  # the weights are the sample itself
     printed = divergence(laws[0], marginal(laws))
-    # the other sample is a copy of this one: given it, only one value of this one is possible
-    true = divergence(laws[0], laws[0])
+    # the other sample is a copy of this one: given that it is 0, so is this one
+    given = mixture([(Fraction(1 - z), laws[z]) for z in BITS])
+    true = divergence(laws[0], given)
     summary = (
         r"Two samples that are copies of one fair bit, weights that store it: Eq. (1) gives "
         rf"${float(printed):.4f}=\ln2$, while $I(W;Z_i\mid S_{{-i}})={float(true):.0f}$."

@@ -176,8 +176,8 @@ is called point-wise and fixes $Z_i=z_i$, and its right side is no longer the sc
 as which it is used from Eq. (3) on.
 """,
     effect=r"""
-The scores remain well-defined divergences, but a score is no upper bound of the information of
-*that* sample; averaged over the sample it is.
+The scores remain well-defined divergences, but a score need not bound the information of *that*
+sample; averaged over the sample it does.
 """,
     prior_art=r"""
 The identity on average is the compensation identity (Topsøe, 1967); both pointwise bounds are
@@ -273,7 +273,10 @@ def half_of_all() -> Evidence:
         rf"which (3) fails to $\mathrm{{erf}}(\tfrac12)={float(share):.4f}$."
     )
     printed = ((1 + tau) * sympy.log(1 + tau) - tau) / tau**2
-    passed = sympy.simplify(square - printed) == 0 and share == sympy.erf(sympy.Rational(1, 2))
+    grows = sympy.simplify((sample_information - information).diff(z) / z).is_positive
+    passed = (
+        grows and sympy.simplify(square - printed) == 0 and share == sympy.erf(sympy.Rational(1, 2))
+    )
     return Evidence(bool(passed), summary)
 
 
@@ -282,7 +285,8 @@ def _worst() -> Evidence:
     laws = {0: point(0), 1: point(1)}
     r = mixture([(1 - chance, laws[0]), (chance, laws[1])])
     information = divergence(laws[1], r)
-    left_out = divergence(laws[1], laws[1])  # without the sample, A returns 1 by default
+    without = point(1)  # what A returns by default
+    left_out = divergence(laws[1], without)
     summary = (
         r"A learner that stores the sample, and 1 without it; 1 has probability $\tfrac1{1000}$: "
         rf"$\mathrm{{SI}}={float(left_out):.0f}$ and $I={float(information):.4f}=\ln1000$."

@@ -200,8 +200,9 @@ $\mathrm{rank}\,F\le n_{val}k$. For $u=F^{1/2}w$ the shift is $F^{1/2}\Delta$ an
 $\frac1{2\sigma^2}\|F^{1/2}\Delta\|^2=\frac1{2\sigma^2}\Delta^TF\Delta$.
 """,
     rebuttal=r"""
-*$F^{-1}$ stands for infinite noise in the directions that no prediction uses.* Read that way it is
-right, and it is a good reading: infinite noise hides those directions.
+*$F$ is a mean over the population, where it may be invertible; and if it is not, $F^{-1}$ stands
+for infinite noise in the directions that no prediction uses.* Read that way it is right, and it is
+a good reading: infinite noise hides those directions. So we do not call it refuted.
 """,
     effect=r"""
 None on scores: Eq. (16) never forms $F^{-1}$. Before linearization there is one more step to take:
