@@ -1,4 +1,4 @@
-"""The bound of information by leaving out (`unique` Eq. 2, 3, 6): right only on average."""
+"""The bound of information by leaving out (`unique` Eq. 2, 3): right only on average."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -46,7 +46,7 @@ MIXTURE = r"$r(w\mid S_{-i})=\mathbb E_{z'\sim P}\,p_A(w\mid S_{-i},z')$"
 ANY_Q = r"$q(w\mid S_{-i})$ is a distribution of the weights"
 
 
-def _met() -> dict[str, bool]:
+def met() -> dict[str, bool]:
     """The printed assumptions, computed on the instance."""
     laws, r, q = world(SEEN)
     halves = {w: (laws[0][w] + laws[1][w]) / 2 for w in BITS}
@@ -56,7 +56,7 @@ def _met() -> dict[str, bool]:
     }
 
 
-def _sides() -> tuple[Log, Log, Log]:
+def sides() -> tuple[Log, Log, Log]:
     """Information, its bound, and the middle of Eq. (2), on the instance."""
     laws, r, q = world(SEEN)
     bound = divergence(laws[SAMPLE], q)
@@ -64,7 +64,7 @@ def _sides() -> tuple[Log, Log, Log]:
 
 
 def _eq2_refuted() -> Evidence:
-    information, bound, middle = _sides()
+    information, bound, middle = sides()
     summary = (
         r"A bit drawn by Laplace's rule $\frac{1+\#1}{2+n}$, a fair coin as the population, one 1 "
         rf"seen before, the sample another 1: the left side is {float(information):.4f}, the "
@@ -72,10 +72,11 @@ def _eq2_refuted() -> Evidence:
     )
     exact = information == Log(Fraction(144, 125), 4) and bound == Log(Fraction(2187, 2048), 4)
     passed = exact and information > bound > middle
-    return Evidence(passed, summary, {}, _met(), INSTANCE)
+    return Evidence(passed, summary, {}, met(), INSTANCE)
 
 
-def _on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
+def on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
+    """Means over the sample of information and of its bound, and KL(r || q)."""
     laws, r, q = world(seen)
     return (
         average([(FAIR, divergence(laws[z], r)) for z in BITS]),
@@ -85,7 +86,7 @@ def _on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
 
 
 def _repaired_on_average() -> Evidence:
-    information, bound, rest = _on_average(SEEN)
+    information, bound, rest = on_average(SEEN)
     summary = (
         rf"On the same instance, averaged over the sample: {float(information):.5f} = "
         rf"{float(bound):.5f} - {float(rest):.5f}, exactly."
@@ -211,13 +212,13 @@ def excess(tau: Any) -> Any:
 
 
 def _eq3_refuted() -> Evidence:
-    information, bound, _ = _sides()
+    information, bound, _ = sides()
     summary = (
         rf"Laplace's rule as in Eq. (2): $I={float(information):.4f}$, more than $\mathrm{{SI}}="
         rf"{float(bound):.4f}$."
     )
     passed = information > bound and bound == Log(Fraction(2187, 2048), 4)
-    return Evidence(passed, summary, {}, {MIXTURE: _met()[MIXTURE]}, INSTANCE)
+    return Evidence(passed, summary, {}, {MIXTURE: met()[MIXTURE]}, INSTANCE)
 
 
 def _eq3_gaussian() -> Evidence:
@@ -337,72 +338,4 @@ As for Eq. (2).
 )
 
 
-# Eq. 6 -------------------------------------------------------------------------------------------
-
-
-def _eq6_refuted() -> Evidence:
-    information, bound, _ = _sides()
-    mean = average(
-        [(FAIR**2, divergence(world((a,))[0][z], world((a,))[1])) for a, z in product(BITS, BITS)]
-    )
-    summary = (
-        r"The prediction is a label drawn by Laplace's rule. Point by point: "
-        rf"{float(information):.4f} > {float(bound):.4f}. With the printed $\mathbb E_S$ on the "
-        rf"left only: {float(mean):.4f} > {float(bound):.4f}. The laws do not depend on $x$, so a "
-        r"mean over $x$ changes nothing."
-    )
-    passed = mean > bound and information > bound
-    return Evidence(passed, summary, {}, {MIXTURE_Y: _met()[MIXTURE]}, INSTANCE)
-
-
-def _eq6_repaired() -> Evidence:
-    sides = [_on_average((a,)) for a in BITS]
-    left = average([(FAIR, side[0]) for side in sides])
-    right = average([(FAIR, side[1]) for side in sides])
-    summary = rf"With $\mathbb E_S$ on both sides: {float(left):.4f} $\le$ {float(right):.4f}."
-    inside = all(side[0] < side[1] for side in sides)
-    return Evidence(inside and left < right, summary, instance=INSTANCE)
-
-
-MIXTURE_Y = r"$r(\hat y\mid x,S_{-i})=\mathbb E_{z_i'}q(\hat y\mid x,S_{-i},z_i')$"
-
-EQ_6 = Claim(
-    id="unique/eq-6",
-    title="Information of a sample about a prediction",
-    paper="unique",
-    location="Section 4, the display before Eq. (6), and Eq. (6)",
-    printed=r"""
-$$I(z_i;\hat y\mid x,S_{-i})=\mathbb E_S\mathrm{KL}(q(\hat y\mid x,S)\|r(\hat y\mid x,S_{-i}))\le
-\mathrm{KL}(q(\hat y\mid x,S)\|q(\hat y\mid x,S_{-i})).$$""",
-    assumptions=(MIXTURE_Y,),
-    verdict=Verdict.FALSE,
-    holds=r"""
-With the mean over $z_i$ (or over $S$) on both sides it is Lemma B.1. Without it on both sides, it
-fails as Eq. (3) does; with it on the left only, as printed, a mean is compared with one value; and
-so it fails if $\mathbb E_S$ stands for $\mathbb E_x$, as it does in Definition 4.1. For one sample,
-replace it instead of leaving it out (Eq. 2).
-""",
-    proof=PROOF,
-    rebuttal=r"""
-*The missing mean is a slip: read $\mathbb E_S$ on both sides, and (6) holds.* It does, as a
-statement about a mean over data sets. But $\mathbb E_S$ in Definition 4.1, which follows from (6),
-must be $\mathbb E_x$ for Proposition 4.2 to be true, and all scores are for one $S$ and one $z_i$;
-for these (6) fails.
-""",
-    effect=r"""
-F-SI, like SI, is a divergence of its own, and a bound of information on average only.
-""",
-    prior_art=r"""
-As for Eq. (2).
-""",
-    chapter="part4/information-in-predictions",
-    gist=r"True with the mean over $z_i$ on both sides, not point by point and not as printed.",
-    uses=("unique/eq-2", "unique/lemma-b.1"),
-    checks=(
-        Check(Kind.EXACT, Role.REFUTES, "A label drawn by Laplace's rule.", _eq6_refuted),
-        Check(Kind.EXACT, Role.REPAIRED, "Means on both sides.", _eq6_repaired),
-    ),
-)
-
-
-CLAIMS = (EQ_2, EQ_3, EQ_6)
+CLAIMS = (EQ_2, EQ_3)
