@@ -56,8 +56,8 @@ $$I(z_i;\hat y\mid x,S_{-i})=\mathbb E_S\mathrm{KL}(q(\hat y\mid x,S)\|r(\hat y\
     holds=r"""
 With the mean over $z_i$ (or over $S$) on both sides it is Lemma B.1. Without it on both sides, it
 fails as Eq. (3) does; with it on the left only, as printed, a mean is compared with one value; and
-it fails, too, if $\mathbb E_S$ stands for $\mathbb E_x$, as it does in Definition 4.1. For one sample,
-replace it instead of leaving it out (Eq. 2).
+it fails, too, if $\mathbb E_S$ stands for $\mathbb E_x$, as it does in Definition 4.1. For one
+sample, replace it instead of leaving it out (Eq. 2).
 """,
     proof=PROOF,
     rebuttal=r"""
