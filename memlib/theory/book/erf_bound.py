@@ -69,8 +69,8 @@ def _beats_pinsker() -> Evidence:
     return decide_on_box(
         lambda x: type(x)(2).sqrt() - x.erf() / x,
         HALVES,
-        r"$\mathrm{erf}(x)<\sqrt2\,x$ with $x=\tfrac12\sqrt{\mathrm{SI}}$: below Pinsker's "
-        r"$\sqrt{\mathrm{SI}/2}$.",
+        r"$\mathrm{erf}(x)<\sqrt2\,x$ with $x=\tfrac12\sqrt{\mathrm{SI}}\in[\tfrac1{64},4]$ (the "
+        r"proof has all $x>0$): below Pinsker's $\sqrt{\mathrm{SI}/2}$.",
     )
 
 
@@ -170,8 +170,8 @@ Total variation of Gaussians, and the trade-off of Gaussian differential privacy
 2022), are classical. The statement for SI is not in the paper.
 """,
     chapter="part4/sample-information",
-    gist=r"mem $\le\mathrm{erf}(\frac12\sqrt{\mathrm{SI}})$ for deterministic $A$, attained; else "
-    r"Pinsker or $W_2$.",
+    gist=r"Smoothed deterministic $A$: mem $\le\mathrm{erf}(\frac12\sqrt{\mathrm{SI}})$, attained; "
+    r"else Pinsker or $W_2$.",
     uses=("feldman/def-mem", "unique/prop-3.2"),
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "The best event.", lambda: derived(half_space())),

@@ -131,7 +131,9 @@ def _rest_positive() -> Evidence:
     return decide_on_box(
         lambda h: -1 / h - (1 - h).log() / h**2,
         ((Fraction(1, 32), Fraction(31, 32)),),
-        r"$-h-\ln(1-h)>0$: a sample with leverage has SI even where its residual is 0.",
+        r"$-h-\ln(1-h)>0$ for $h\in[\tfrac1{32},\tfrac{31}{32}]$ (and for all of $(0,1)$, as every "
+        r"term of its series is positive): a sample with leverage has SI even where its residual "
+        r"is 0.",
     )
 
 

@@ -16,6 +16,7 @@ from memlib.theory.divergences import (
     point,
 )
 from memlib.theory.evidence import Derivation, Step, decide, derived, enumerate_all
+from memlib.theory.linearized import Network, minimum
 
 #: Two values of the sample, equally likely.
 BITS = (0, 1)
@@ -75,8 +76,9 @@ def _eq1_ceiling() -> Evidence:
 def _eq1_needs_independence() -> Evidence:
     laws = {z: point(z) for z in BITS}  # the weights are the sample itself
     printed = divergence(laws[0], marginal(laws))
-    # the other sample is a copy of this one: given it, only one value of this one is possible
-    true = divergence(laws[0], laws[0])
+    # the other sample is a copy of this one: given that it is 0, so is this one
+    given = mixture([(Fraction(1 - z), laws[z]) for z in BITS])
+    true = divergence(laws[0], given)
     summary = (
         r"Two samples that are copies of one fair bit, weights that store it: Eq. (1) gives "
         rf"${float(printed):.4f}=\ln2$, while $I(W;Z_i\mid S_{{-i}})={float(true):.0f}$."
@@ -198,8 +200,10 @@ Williams and Beer (2010); Bertschinger et al. (2014) on unique information.
 # Deterministic algorithms ------------------------------------------------------------------------
 
 DETERMINISTIC = "the training algorithm is deterministic"
-#: The smallest world: one fair bit as the only sample, weights that store it; without it, 0.
+#: The smallest world: the model f = w x, trained from 0 to the end on one label, a fair bit, at
+#: x = 1. The weight is the label; without a sample it stays 0.
 STORE = {(): 0, (0,): 0, (1,): 1}
+INPUT = (1,)
 
 
 def both_sides(learner: dict[Any, int], z: int) -> tuple[Log, Log | None]:
@@ -213,7 +217,8 @@ def both_sides(learner: dict[Any, int], z: int) -> tuple[Log, Log | None]:
 def _degenerate_refuted() -> Evidence:
     first, second = (both_sides(STORE, z) for z in BITS)
     summary = (
-        r"One fair bit, stored in the weights (0 without it). Eq. (1) is "
+        r"The model $f=wx$, trained from 0 to the end on one label, a fair bit, at $x=1$: the "
+        r"weight is the label, and 0 without it. Eq. (1) is "
         rf"${float(first[0]):.4f}$ for both values, finite; Eq. (3) is "
         rf"{'infinite' if first[1] is None else f'${float(first[1]):.0f}$'} for $z=0$ and "
         rf"{'infinite' if second[1] is None else f'${float(second[1]):.0f}$'} for $z=1$."
@@ -223,7 +228,7 @@ def _degenerate_refuted() -> Evidence:
         and second[0] == Log(1 / FAIR)
         and second[1] is None
     )
-    deterministic = all(type(w) is int for w in STORE.values())  # one weight per data set
+    deterministic = all(minimum(Network((INPUT,), (y,)))[0] == STORE[(y,)] for y in BITS)
     return Evidence(passed, summary, {}, {DETERMINISTIC: deterministic}, ("store", FAIR))
 
 
@@ -266,21 +271,23 @@ circumstances, all the above KL divergences are degenerate, as they evaluate to 
     verdict=Verdict.FALSE,
     holds=r"""
 For deterministic $A$, Eq. (3) is $0$ if $A(S)=A(S_{-i})$ and infinite if not: two values, so
-degenerate indeed. Eq. (1) is $-\ln\Pr_{z'}[A(S_{-i},z')=A(S)]$: finite and informative wherever
-the weights are reached by more than a null set of samples, and at most $\ln\frac1{P(z_i)}$. It is
-infinite for the weights of a network trained on continuous data.
+degenerate indeed. Eq. (1) is $-\ln\Pr_{z'}[A(S_{-i},z')=A(S)]$: finite wherever the weights are
+reached by more than a null set of samples, and at most $\ln\frac1{P(z_i)}$. It is infinite where
+the data are continuous and no weights are reached by a set of samples of positive probability.
 """,
     proof=r"""
 $p_A(\cdot\mid S)$ is the point mass at $A(S)$, and $r(A(S))=\Pr_{z'}[A(S_{-i},z')=A(S)]\ge
 P(z_i)$. Between two point masses KL is 0 or infinite.
 """,
     rebuttal=r"""
-*With real-valued weights and images, Eq. (1) is infinite.* Yes, and for that case the conclusion
-(smooth something) is right. Finite data and the value 0 are where the sentence fails, and 0 is not
-a corner case: any sample without influence has it.
+*Weights and images are real-valued, and Section 2 says "generally".* For Eq. (3), and for
+continuous data in Eq. (1), generally so; there the conclusion (smooth something) is right. But $r$
+is a mean over samples, not a single set of weights, even if $A$ is deterministic: for data that
+take finitely many values, as labels and stored images do, Eq. (1) is finite.
 """,
     effect=r"""
-None: smoothing is still needed. But the infinite value is the bound's (3), not the information's.
+None: Eq. (3) still has to be smoothed. For finite data the infinite value is the bound's, not the
+information's.
 """,
     prior_art=r"""
 Elementary.

@@ -181,7 +181,7 @@ $\Sigma=\frac\eta{2b}\Lambda H^{-1}$.""",
     verdict=Verdict.HOLDS,
     holds=r"""
 As printed, for the equation (12) with $\Lambda^{1/2}$ and for $\lambda>0$. $\Sigma$ is positive
-semidefinite, and singular when the noise spares some direction for good (below).
+semidefinite, and singular when the noise spares some direction for good (Proposition 5.1).
 """,
     proof=r"""
 In the eigenbasis of $H$ the equation reads $(h_i+h_j)\Sigma_{ij}=\frac\eta b\Lambda_{ij}$, with
@@ -190,8 +190,8 @@ exactly one solution as $h_i+h_j>0$; $\Sigma=\frac\eta b\int_0^\infty e^{-Ht}\La
 """,
     rebuttal="",
     effect=r"""
-"Proportional to the flatness of the loss, to the learning rate and to the noise, inversely to the
-batch size" is right where $H$ and $\Lambda$ commute, and for $\eta$ and $b$ always.
+None. That $\Sigma$ is proportional to the learning rate and inversely to the batch size (Section 5)
+is right always; to the flatness of the loss and the noise, where $H$ and $\Lambda$ commute.
 """,
     prior_art="Ornstein-Uhlenbeck processes; Mandt et al. (2017).",
     chapter="part4/sgd-steady-state",
@@ -276,8 +276,8 @@ its noise are $n$ times as large, so $H\Sigma+\Sigma H=\frac{\eta n^2}b\Lambda$.
 $\eta$ is taken from a real run: SI comes out $n$ (or $n^2$) times too large.
 """,
     effect=r"""
-None on rankings, and none on the experiments, which use F-SI with $\sigma=1$. Absolute values in
-nats change.
+None on rankings by Eq. (13), and none on the experiments, which use F-SI with $\sigma=1$. Absolute
+values in nats change.
 """,
     prior_art="Mandt et al. (2017) keep one scale throughout.",
     chapter="part4/sgd-steady-state",

@@ -114,8 +114,8 @@ $\Sigma_{-i}^{-1}\propto H_{-i}$, not $H$, and the trace and the determinant do 
 """,
     rebuttal=r"""
 *One sample among many hardly changes $H$.* If its leverage $h$ is small, yes, and then (15) is
-close. The paper's networks have more weights than samples, and leverages near 1 for small
-$\lambda$.
+close. The paper's networks have more weights than samples, so that leverages tend to 1 as
+$\lambda\to0$; what they are at its $\lambda=10^3$ depends on the kernel.
 """,
     effect=r"""
 The link to Cook's distance is right up to constants ($\lambda=0$, and a division by the number of

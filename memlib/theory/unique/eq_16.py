@@ -81,7 +81,7 @@ $\sum_j\|J_j\Delta\|^2=\Delta^T\bigl(\sum_jJ_j^TJ_j\bigr)\Delta$.
 formula from which one would write code.
 """,
     effect=r"""
-None: Table 1 squares. Without the square, scores would rank samples differently.
+None on Table 1, which squares. Without the square, scores would rank samples differently.
 """,
     prior_art="None needed.",
     chapter=CHAPTER,

@@ -1,4 +1,4 @@
-"""The bound of information by leaving out (`unique` Eq. 2, 3, 6): right only on average."""
+"""The bound of information by leaving out (`unique` Eq. 2, 3): right only on average."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -46,7 +46,7 @@ MIXTURE = r"$r(w\mid S_{-i})=\mathbb E_{z'\sim P}\,p_A(w\mid S_{-i},z')$"
 ANY_Q = r"$q(w\mid S_{-i})$ is a distribution of the weights"
 
 
-def _met() -> dict[str, bool]:
+def met() -> dict[str, bool]:
     """The printed assumptions, computed on the instance."""
     laws, r, q = world(SEEN)
     halves = {w: (laws[0][w] + laws[1][w]) / 2 for w in BITS}
@@ -56,7 +56,7 @@ def _met() -> dict[str, bool]:
     }
 
 
-def _sides() -> tuple[Log, Log, Log]:
+def sides() -> tuple[Log, Log, Log]:
     """Information, its bound, and the middle of Eq. (2), on the instance."""
     laws, r, q = world(SEEN)
     bound = divergence(laws[SAMPLE], q)
@@ -64,7 +64,7 @@ def _sides() -> tuple[Log, Log, Log]:
 
 
 def _eq2_refuted() -> Evidence:
-    information, bound, middle = _sides()
+    information, bound, middle = sides()
     summary = (
         r"A bit drawn by Laplace's rule $\frac{1+\#1}{2+n}$, a fair coin as the population, one 1 "
         rf"seen before, the sample another 1: the left side is {float(information):.4f}, the "
@@ -72,10 +72,11 @@ def _eq2_refuted() -> Evidence:
     )
     exact = information == Log(Fraction(144, 125), 4) and bound == Log(Fraction(2187, 2048), 4)
     passed = exact and information > bound > middle
-    return Evidence(passed, summary, {}, _met(), INSTANCE)
+    return Evidence(passed, summary, {}, met(), INSTANCE)
 
 
-def _on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
+def on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
+    """Means over the sample of information and of its bound, and KL(r || q)."""
     laws, r, q = world(seen)
     return (
         average([(FAIR, divergence(laws[z], r)) for z in BITS]),
@@ -85,7 +86,7 @@ def _on_average(seen: tuple[int, ...]) -> tuple[Log, Log, Log]:
 
 
 def _repaired_on_average() -> Evidence:
-    information, bound, rest = _on_average(SEEN)
+    information, bound, rest = on_average(SEEN)
     summary = (
         rf"On the same instance, averaged over the sample: {float(information):.5f} = "
         rf"{float(bound):.5f} - {float(rest):.5f}, exactly."
@@ -170,13 +171,14 @@ $$\mathrm{KL}(p_A(w\mid S)\|r(w\mid S_{-i}))=\mathrm{KL}(p_A(w\mid S)\|q(w\mid S
     holds=HOLDS,
     proof=PROOF,
     rebuttal=r"""
-*The proof is Lemma B.1, whose divergence is averaged over $y=z_i$.* So it is, and the lemma holds.
-But Eq. (1) and its footnote fix $z_i$ and $S_{-i}$, the scores are used sample by sample, and the
-average is nowhere in Eq. (2).
+*The proof is Lemma B.1, where $\mathrm{KL}(p(x|y)\|q(x))$ denotes the mean over $y=z_i$. Read
+Eq. (2) in that notation, and it holds.* It does. But then its left side is no longer Eq. (1), which
+is called point-wise and fixes $Z_i=z_i$, and its right side is no longer the score of one sample,
+as which it is used from Eq. (3) on.
 """,
     effect=r"""
-The scores are divergences in their own right and lose nothing. What they lose is the reading as an
-upper bound of the information of *that* sample; over many samples the mean is still bounded.
+The scores remain well-defined divergences, but a score need not bound the information of *that*
+sample; averaged over the sample it does.
 """,
     prior_art=r"""
 The identity on average is the compensation identity (Topsøe, 1967); both pointwise bounds are
@@ -210,13 +212,13 @@ def excess(tau: Any) -> Any:
 
 
 def _eq3_refuted() -> Evidence:
-    information, bound, _ = _sides()
+    information, bound, _ = sides()
     summary = (
         rf"Laplace's rule as in Eq. (2): $I={float(information):.4f}$, more than $\mathrm{{SI}}="
         rf"{float(bound):.4f}$."
     )
     passed = information > bound and bound == Log(Fraction(2187, 2048), 4)
-    return Evidence(passed, summary, {}, {MIXTURE: _met()[MIXTURE]}, INSTANCE)
+    return Evidence(passed, summary, {}, {MIXTURE: met()[MIXTURE]}, INSTANCE)
 
 
 def _eq3_gaussian() -> Evidence:
@@ -248,7 +250,8 @@ def _eq3_gaussian_average() -> Evidence:
     found = decide_on_box(
         lambda tau: tau / 2 - (1 + tau).log() / 2,
         TAUS,
-        r"Averaged over $z_i$: $\mathbb E I=\tfrac12\ln(1+\tau)<\mathbb E\,\mathrm{SI}=\tau/2$.",
+        r"Averaged over $z_i$, for the same $\tau$: $\mathbb E I=\tfrac12\ln(1+\tau)<\mathbb E\,"
+        r"\mathrm{SI}=\tau/2$.",
     )
     return Evidence(found.passed, found.summary, found.data, instance=NOISY)
 
@@ -271,7 +274,10 @@ def half_of_all() -> Evidence:
         rf"which (3) fails to $\mathrm{{erf}}(\tfrac12)={float(share):.4f}$."
     )
     printed = ((1 + tau) * sympy.log(1 + tau) - tau) / tau**2
-    passed = sympy.simplify(square - printed) == 0 and share == sympy.erf(sympy.Rational(1, 2))
+    grows = sympy.simplify((sample_information - information).diff(z) / z).is_positive
+    passed = (
+        grows and sympy.simplify(square - printed) == 0 and share == sympy.erf(sympy.Rational(1, 2))
+    )
     return Evidence(bool(passed), summary)
 
 
@@ -280,7 +286,8 @@ def _worst() -> Evidence:
     laws = {0: point(0), 1: point(1)}
     r = mixture([(1 - chance, laws[0]), (chance, laws[1])])
     information = divergence(laws[1], r)
-    left_out = divergence(laws[1], laws[1])  # without the sample, A returns 1 by default
+    without = point(1)  # what A returns by default
+    left_out = divergence(laws[1], without)
     summary = (
         r"A learner that stores the sample, and 1 without it; 1 has probability $\tfrac1{1000}$: "
         rf"$\mathrm{{SI}}={float(left_out):.0f}$ and $I={float(information):.4f}=\ln1000$."
@@ -302,19 +309,22 @@ $$I(W;z_i\mid S_{-i})\le\mathrm{KL}(p_A(w\mid S)\|p_A(w\mid S_{-i}))\triangleq
     holds=HOLDS,
     proof=PROOF,
     rebuttal=r"""
-*In the toy example of A.1, $I\approx1.3$ and $\mathrm{SI}\approx3.0$.* One sample of one data set;
-in the Gaussian model of the mean (others with the population's mean), (3) fails for about half of
-all samples: for those that lie near the others, which is where scores are small.
+*In the toy example of A.1, $I\approx1.3$ and $\mathrm{SI}\approx3.0$.* That is one sample of one
+data set. In the Gaussian model of the mean (the others with the population's mean, and noise that
+hides a single sample), (3) fails for about half of all samples: for those that lie near the others,
+which is where scores are small. *Read as in Lemma B.1, it is a mean over $z_i$.* Then it holds, but
+SI, which is defined by its right side, no longer depends on $z_i$.
 """,
     effect=r"""
-"No sample information, no information" is not licensed by (3). On average over samples it is, and
-the smoothed version inherits exactly that.
+A sample without SI may still have information in the sense of Eq. (1). On average over the sample
+SI is a bound, for the smoothed algorithm, too, so that Section 2's "valid bound on Shannon mutual
+information" stands.
 """,
     prior_art=r"""
 As for Eq. (2).
 """,
     chapter="part4/sample-information",
-    gist=r"True averaged over $z_i$; for one sample it fails (noisy mean: for about half of them).",
+    gist=r"True averaged over $z_i$; it can fail for one sample (noisy mean: for about half).",
     uses=("unique/eq-2",),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Laplace's rule after one 1.", _eq3_refuted),
@@ -328,68 +338,4 @@ As for Eq. (2).
 )
 
 
-# Eq. 6 -------------------------------------------------------------------------------------------
-
-
-def _eq6_refuted() -> Evidence:
-    information, bound, _ = _sides()
-    mean = average(
-        [(FAIR**2, divergence(world((a,))[0][z], world((a,))[1])) for a, z in product(BITS, BITS)]
-    )
-    summary = (
-        r"The prediction is a label drawn by Laplace's rule. Point by point: "
-        rf"{float(information):.4f} > {float(bound):.4f}. With the printed $\mathbb E_S$ on the "
-        rf"left only: {float(mean):.4f} > {float(bound):.4f}."
-    )
-    passed = mean > bound and information > bound
-    return Evidence(passed, summary, {}, {MIXTURE_Y: _met()[MIXTURE]}, INSTANCE)
-
-
-def _eq6_repaired() -> Evidence:
-    sides = [_on_average((a,)) for a in BITS]
-    left = average([(FAIR, side[0]) for side in sides])
-    right = average([(FAIR, side[1]) for side in sides])
-    summary = rf"With $\mathbb E_S$ on both sides: {float(left):.4f} $\le$ {float(right):.4f}."
-    inside = all(side[0] < side[1] for side in sides)
-    return Evidence(inside and left < right, summary, instance=INSTANCE)
-
-
-MIXTURE_Y = r"$r(\hat y\mid x,S_{-i})=\mathbb E_{z_i'}q(\hat y\mid x,S_{-i},z_i')$"
-
-EQ_6 = Claim(
-    id="unique/eq-6",
-    title="Information of a sample about a prediction",
-    paper="unique",
-    location="Section 4, the display before Eq. (6), and Eq. (6)",
-    printed=r"""
-$$I(z_i;\hat y\mid x,S_{-i})=\mathbb E_S\mathrm{KL}(q(\hat y\mid x,S)\|r(\hat y\mid x,S_{-i}))\le
-\mathrm{KL}(q(\hat y\mid x,S)\|q(\hat y\mid x,S_{-i})).$$""",
-    assumptions=(MIXTURE_Y,),
-    verdict=Verdict.FALSE,
-    holds=r"""
-With the mean over $z_i$ (or over $S$) on both sides it is Lemma B.1. Without it on both sides, it
-fails as Eq. (3) does; with it on the left only, as printed, a mean is compared with one value. For
-one sample, replace it instead of leaving it out (Eq. 2).
-""",
-    proof=PROOF,
-    rebuttal=r"""
-*The missing mean is notation.* Definition 4.1 restores an $\mathbb E_S$ on the right, so it may
-well be; but Proposition 4.2 and all scores are for one $S$ and one $z_i$.
-""",
-    effect=r"""
-As for Eq. (3): F-SI is a divergence of its own, and a bound of information on average only.
-""",
-    prior_art=r"""
-As for Eq. (2).
-""",
-    chapter="part4/information-in-predictions",
-    gist=r"True with the mean over $z_i$ on both sides, not point by point and not as printed.",
-    uses=("unique/eq-2", "unique/lemma-b.1"),
-    checks=(
-        Check(Kind.EXACT, Role.REFUTES, "A label drawn by Laplace's rule.", _eq6_refuted),
-        Check(Kind.EXACT, Role.REPAIRED, "Means on both sides.", _eq6_repaired),
-    ),
-)
-
-
-CLAIMS = (EQ_2, EQ_3, EQ_6)
+CLAIMS = (EQ_2, EQ_3)

@@ -67,7 +67,7 @@ can predict a label with the sample and miss it without.
 cannot tell the two, and neither can SI, which is infinite here.
 """,
     effect=r"""
-It explains why (3) can fail: leaving out and replacing ask different questions.
+It explains why Eq. (3) can fail: leaving out and replacing ask different questions.
 """,
     prior_art=r"""
 Add/remove and replace-one neighbors in differential privacy are the same pair.

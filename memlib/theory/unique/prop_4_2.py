@@ -110,8 +110,9 @@ $q_{\sigma=1}(\hat y\mid x,S)$".""",
     verdict=Verdict.HOLDS,
     holds=r"""
 Eq. (8) exactly, with the mean over $x$ in Definition 4.1. Eq. (9) up to $O(\|w-w_{-i}\|^3)$, and
-the order is exact; with $F$ at the midpoint $\frac{w+w_{-i}}2$ the error is of order 4, at no
-cost. For a network that is linear in its weights (9) is exact.
+the order is exact, for an $f$ that is smooth in $w$; with $F$ at the midpoint $\frac{w+w_{-i}}2$
+the error is of order 4 (but $F$ is then another matrix for each sample). For a network that is
+linear in its weights (9) is exact.
 """,
     proof=r"""
 Eq. (8) is Proposition 3.2 at each $x$, with $\Sigma=\sigma^2I$. For (9), $f_w-f_{w-\Delta}=
@@ -199,8 +200,9 @@ $\mathrm{rank}\,F\le n_{val}k$. For $u=F^{1/2}w$ the shift is $F^{1/2}\Delta$ an
 $\frac1{2\sigma^2}\|F^{1/2}\Delta\|^2=\frac1{2\sigma^2}\Delta^TF\Delta$.
 """,
     rebuttal=r"""
-*$F^{-1}$ stands for infinite noise in the directions that no prediction uses.* Read that way it is
-right, and it is a good reading: infinite noise hides those directions.
+*$F$ is a mean over the population, where it may be invertible; and if it is not, $F^{-1}$ stands
+for infinite noise in the directions that no prediction uses.* Read that way it is right, and it is
+a good reading: infinite noise hides those directions. So we do not call it refuted.
 """,
     effect=r"""
 None on scores: Eq. (16) never forms $F^{-1}$. Before linearization there is one more step to take:

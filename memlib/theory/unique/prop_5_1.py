@@ -4,8 +4,17 @@ from fractions import Fraction
 from typing import Any
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
-from memlib.theory.evidence import Derivation, Step, decide, derived
-from memlib.theory.linearized import Network, hessian, lyapunov, minimum, noise, rational, without
+from memlib.theory.evidence import Derivation, Step, decide, derived, show
+from memlib.theory.linearized import (
+    Network,
+    fraction,
+    hessian,
+    lyapunov,
+    minimum,
+    noise,
+    rational,
+    without,
+)
 
 # Eq. 21 ------------------------------------------------------------------------------------------
 
@@ -73,8 +82,8 @@ $$\mathrm{SI}(z_i,A_{SGD})=\tfrac12\Bigl((w^*-w_{-i}^*)^T\Sigma_{-i}^{-1}(w^*-w_
     assumptions=(r"both steady states are Gaussian",),
     verdict=Verdict.HOLDS,
     holds=r"""
-As printed for $\Sigma,\Sigma_{-i}\succ0$; (22) follows where they are equal. If the range of
-$\Sigma$ or the shift leaves the range of $\Sigma_{-i}$, the divergence is infinite.
+As printed for $\Sigma,\Sigma_{-i}\succ0$; (22) follows where they are equal. If the ranges of
+$\Sigma$ and $\Sigma_{-i}$ differ, or the shift is not in them, the divergence is infinite.
 """,
     proof=r"""
 In coordinates where $\Sigma_{-i}=I$ and $\Sigma$ is diagonal, the mean of the log ratio of the
@@ -103,6 +112,10 @@ densities under the first is the sum printed.
 WIDE = Network(((2, 0, 0, 1), (0, 1, 0, 2), (1, 0, 1, 0)), (1, 2, -1), Fraction(1))
 
 
+#: One weight, three samples with one input: the covariance is the same without the last.
+FITTED, LAST = Network(((1,), (1,), (1,)), (-2, 2, 3), Fraction(4)), 2
+
+
 def steady(network: Network) -> Any:
     """Sigma of Eq. (14) for eta = b."""
     return lyapunov(hessian(network), noise(network, minimum(network)))
@@ -125,6 +138,17 @@ def equal_covariances() -> Derivation:
             ),
         ),
     )
+
+
+def _fitted() -> Evidence:
+    old, new = steady(FITTED)[0], steady(without(FITTED, LAST))[0]
+    shift = (minimum(FITTED) - minimum(without(FITTED, LAST)))[0]
+    value = fraction(shift**2 / (2 * old))
+    summary = (
+        rf"One weight, the labels $-2,2,3$ at the same input, $\lambda=4$, $\eta=b$: with the last "
+        rf"sample and without it $\Sigma={old}$, and $\mathrm{{SI}}={show(value)}$."
+    )
+    return Evidence(old == new and value == Fraction(27, 98), summary)
 
 
 def _wide() -> Evidence:
@@ -187,15 +211,18 @@ no effect. What holds without it is Eq. (21), exactly computable for Langevin no
     proof=r"""
 With equal covariances trace, logarithm and $d$ of Eq. (21) cancel. *Rank.* $H$ maps the span of all
 gradients to itself, and $\Lambda$ has its range there, so $\mathrm{range}\,\Sigma$ lies in that
-span, of dimension $\le nk<d$; that of $\Sigma_{-i}$ lies in the span without $z_i$. A Gaussian with
-mass outside the other's support has infinite divergence from it. *Langevin.* $\Sigma\propto
-H^{-1}$, so $\Sigma_{-i}=\Sigma$ means $\nabla f_i\nabla f_i^T=H-H_{-i}=0$.
+span, of dimension $\le nk<d$; that of $\Sigma_{-i}$ lies in the span without $z_i$. The range of
+$\Sigma$ does not (for $n\ge2$): $\Sigma v=0$ gives $v^T\Lambda v=0$, so it contains that of
+$\Lambda$, and with it $g_i-g$, whose part $(1-\frac1n)\nabla f_i\,(f_{w^*}(x_i)-y_i)$ is outside. A
+Gaussian with mass outside the other's support has infinite divergence from it. *Langevin.*
+$\Sigma\propto H^{-1}$, so $\Sigma_{-i}=\Sigma$ means $\nabla f_i\nabla f_i^T=H-H_{-i}=0$.
 """,
     rebuttal=r"""
 *It is stated as an assumption, the rank deficiency of $\Lambda$ is mentioned (Appendix C), and the
 proposition only motivates a choice of $\Sigma$.* All true, and nothing in the proof is wrong. There
-are instances that meet the assumption (one weight, labels chosen to fit; repeated inputs). But in
-the regime of the experiments ($n=1000$ samples, millions of weights) $\Sigma$ has no inverse.
+are instances that meet the assumption (one weight, labels chosen to fit; below). But in the regime
+of the experiments ($n=1000$ samples, millions of weights) $\Sigma$ has no inverse, so that it
+cannot be met approximately either.
 """,
     effect=r"""
 The equality of the two notions is not established for any network of the paper. The experiments
@@ -222,6 +249,7 @@ is well known.
             "Equal covariances.",
             lambda: derived(equal_covariances()),
         ),
+        Check(Kind.EXACT, Role.SUPPORTS, "Labels chosen to fit.", _fitted),
         Check(Kind.EXACT, Role.MAGNITUDE, "Fewer samples than weights.", _wide),
         Check(
             Kind.DECIDED,

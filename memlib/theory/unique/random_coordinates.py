@@ -93,9 +93,9 @@ random weights coordinates per layer provides a good enough approximation of the
     verdict=Verdict.GAP,
     holds=r"""
 Both are right on average (coordinates: after scaling each layer by its size over 2000, which is not
-mentioned). The proof is for random signs, whose error is bounded by $\sqrt{2/c}\,\|u\|\|v\|$ for
-*all* vectors. For coordinates there is no such bound: the relative variance can be $\frac dc-1$. It
-is small where gradients are spread over many weights.
+mentioned). The proof is for random signs, whose standard error with $c$ of them is at most
+$\sqrt{2/c}\,\|u\|\|v\|$ for *all* vectors. For $c$ of $d$ coordinates there is no such bound: the
+relative variance can be $\frac dc-1$. It is small where gradients are spread over many weights.
 """,
     proof=r"""
 Signs: expand $\mathbb E[\langle u,s\rangle^2\langle v,s\rangle^2]$; only paired indices stay.
@@ -106,8 +106,8 @@ Coordinates: a gradient that sits in one weight is missed with probability $1-\f
 to doubt it; the guarantee before it does not carry over.
 """,
     effect=r"""
-None shown. Gradients of last layers and of biases can be sparse (one class at a time), so it is
-worth checking there.
+None that we know of. Gradients of last layers and of biases can be sparse (one class at a time), so
+it is worth checking there.
 """,
     prior_art=r"""
 Johnson and Lindenstrauss (1984); Achlioptas (2003); leverage scores say which coordinates to take.

@@ -11,6 +11,7 @@ from memlib.theory.unique.section_d import (
     HESSIAN,
     drift,
     lyapunov_precision,
+    position,
     residual,
     spread,
     symmetric,
@@ -253,6 +254,34 @@ def _other_repaired() -> Evidence:
     )
 
 
+def never() -> Derivation:
+    """What the form of 2 H Lambda^-1 leaves of Eq. (23), in the eigenbasis of Lambda."""
+    import sympy
+
+    a, c, d = sympy.symbols("a c d", real=True)
+    k, m = sympy.symbols("k m", positive=True)
+    h, cov = sympy.Matrix([[a, c], [c, d]]), sympy.diag(k, m)
+    matrix = 2 * h * sympy.diag(1 / k, 1 / m)
+    left_over = sympy.Poly(residual(h, (matrix + matrix.T) / 2, cov), *position(h.rows))
+    first, second = position(h.rows)
+    return Derivation(
+        "The form of the proposed matrix",
+        (
+            Step(
+                "what is left at the square of the first weight",
+                left_over.coeff_monomial(first**2),
+                c**2 * (m**2 - k**2) / (2 * k**2 * m),
+            ),
+            Step(
+                "and of the second",
+                left_over.coeff_monomial(second**2),
+                c**2 * (k**2 - m**2) / (2 * k * m**2),
+            ),
+            Step("they commute where that is 0", (h * cov - cov * h)[0, 1], c * (m - k)),
+        ),
+    )
+
+
 OTHER = Claim(
     id="unique/sec-d-other-solution",
     title="Another solution of the Fokker-Planck equation",
@@ -265,27 +294,40 @@ be positive definite unless $H$ and $\Lambda$ commute." """,
     verdict=Verdict.FALSE,
     holds=r"""
 If $H$ and $\Lambda$ do not commute, $\frac{2b}\eta H\Lambda^{-1}$ is not symmetric, so it is no
-inverse covariance; the density that its quadratic form defines does not satisfy the equation. The
-form *can* be positive definite. If they commute, it is the solution of Eq. (14).
+inverse covariance, and the density that its quadratic form defines never satisfies the equation.
+The form *can* be positive definite. If they commute, it is the solution of Eq. (14).
 """,
     proof=r"""
-$u^TPu$ sees only the symmetric part of $P$, and Eq. (25), (26) are for symmetric $P$. A symmetric
-$P\succ0$ satisfies Eq. (23) only if $PH+HP=\frac\eta bP\Lambda P$, that is Eq. (14), whose solution
-is unique; $\frac{2b}\eta H\Lambda^{-1}$ is symmetric only if $H$ and $\Lambda$ commute. Its
-eigenvalues are positive always: it is similar to $\frac{2b}\eta\Lambda^{-1/2}H\Lambda^{-1/2}$.
+$u^TMu$ sees only the symmetric part $P$ of $M=\frac{2b}\eta H\Lambda^{-1}$, and Eq. (25), (26) are
+for symmetric matrices. The square terms of Eq. (23) cancel only if $PH+HP=\frac\eta bP\Lambda P$.
+With $P=\frac b\eta(H\Lambda^{-1}+\Lambda^{-1}H)$ this becomes
+$H\Lambda^{-1}H=\Lambda^{-1}H\Lambda H\Lambda^{-1}$. In the eigenbasis of $\Lambda$ the diagonal
+entry $i$ of the difference is
+$\sum_kH_{ik}^2\frac{\lambda_i^2-\lambda_k^2}{\lambda_i^2\lambda_k}$. For the largest $\lambda_i$
+no term is negative, so $H_{ik}=0$ wherever $\lambda_k\ne\lambda_i$; then the same for the next
+largest, and so on: $H$ and $\Lambda$ commute. The eigenvalues of $M$ are positive always: it is
+similar to $\frac{2b}\eta\Lambda^{-1/2}H\Lambda^{-1/2}$.
 """,
     rebuttal=r"""
-*Put into (25) and (26) as they stand, it cancels them.* It does, formally; those two formulas took
-$\nabla p=-p\,\Sigma^{-1}u$, which needs a symmetric $\Sigma$.
+*Put into (25) and (26) as they stand, it cancels them; and who takes "positive definite" to include
+"symmetric" is right that it is not.* Both true. But those two formulas took
+$\nabla p=-p\,\Sigma^{-1}u$, which needs a symmetric $\Sigma$: the cancellation is formal, and no
+density satisfies the equation by it.
 """,
     effect="None: the paper does not use it.",
     prior_art="Textbook.",
     chapter=CHAPTER,
-    gist=r"Not symmetric, no solution, can be positive definite; Eq. (14) has the only solution.",
+    gist=r"Not symmetric, so no precision matrix, and its form gives no solution; Eq. (14) does.",
     uses=("unique/eq-26",),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Two weights (one weight commutes).", _other_refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The solution of Eq. (14).", _other_repaired),
+        Check(
+            Kind.SYMBOLIC,
+            Role.SUPPORTS,
+            "Two weights: no solution unless they commute.",
+            lambda: derived(never()),
+        ),
     ),
 )
 

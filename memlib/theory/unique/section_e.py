@@ -222,7 +222,7 @@ on top); with $t=\infty$ the scores would be cheaper by a factor $n$.
     effect="None on scores.",
     prior_art="PRESS (Allen, 1974); Sundararajan and Keerthi (2001).",
     chapter=CHAPTER,
-    gist=r"$2n^2k^3$ per sample; at $t=\infty$ one inverse serves all samples.",
+    gist=r"$2n^2k^3$ multiplications for each sample; at $t=\infty$ one inverse serves all.",
     uses=("unique/eq-30", "book/loo-one-inverse"),
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "Operations, counted.", lambda: derived(saved())),

@@ -372,7 +372,7 @@ is in the span of the gradients only by chance.
     effect="None.",
     prior_art="Textbook.",
     chapter=CHAPTER,
-    gist=r"So it does, and so does $\Vert w\Vert^2$; around $w_0$ everything stays in the kernel.",
+    gist=r"Right, and $\Vert w\Vert^2$ allows it, too; around $w_0$ the kernel suffices.",
     uses=("unique/eq-36",),
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "Toward 0, too.", lambda: derived(plain_decay())),

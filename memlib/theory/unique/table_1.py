@@ -82,10 +82,13 @@ mean falls. For pretrained CNN and ResNet-18 it helps, for ResNet-50 it hurts in
     rebuttal=r"""
 *Closer to initialization, the Taylor expansion is better.* It is, for the network; the correlation
 is with small differences of retrained networks, which regularization makes smaller still. The
-table's entries come from one run each, as far as is said.
+table's entries come from one run each, as far as is said. We do not call it refuted: "generally"
+names no number, more entries rise than fall, and for influence functions 7 of 10 rise.
 """,
     effect=r"""
-The advice to regularize before linearizing is not supported by Table 1 for the largest network.
+Table 1 does not show that regularization makes linearization more accurate in general, and for the
+largest network it shows the opposite. The main point, that linearization is accurate for pretrained
+networks, it does support: the correlation is above 0.8 in 11 of 12 cases.
 """,
     prior_art="None needed.",
     chapter="part4/linearized-networks",
