@@ -151,7 +151,8 @@ Executed below. $\lambda\le1-\ell^*/\ell(w_0)$ always; $\lambda=0$ at $T=0$, so 
 *A positive $\lambda$ is obviously meant.* Then it has to be said, because the bounds divide by it.
 """,
     effect=r"""
-Small: with $\lambda$ defined as above and positive, nothing else changes. The published version has
+Small: with $\lambda$ defined as $1-\ell(w_{T_{ref}})/\ell(w_0)$ and assumed positive, nothing else
+changes. The published version has
 no such condition in its main theorems.
 """,
     prior_art="None needed.",

@@ -147,9 +147,10 @@ $$T_b\,\mathbb E_t[\ell(\vec w_{T_a})-\ell(\vec w_0)]=T_a\,\mathbb E_t[\ell(\vec
     holds=r"""
 Learning at $T_a$ and $T_b$ gives $\mathrm{avg}_a(T_a)\le\tau$ and $\mathrm{avg}_b(T_b)\le\tau$;
 (31) gives $\mathrm{avg}\le U(T)$. Nothing follows about $U(T_a)$ and $U(T_b)$. If the training loss
-is strictly convex in $t$ (gradient descent on least squares with $\eta<1/\mathcal L$), then
-$(\ell_0-\ell_T)/T$ is strictly decreasing, so (33) holds only when $T_a=T_b$, and for
-$T_a>T_b$ the left side is the smaller one. Theorems 4.1 to 4.3 need the opposite inequality
+is strictly convex in $t$ (gradient descent on least squares with $\eta<1/\mathcal L$ that does not
+start at an optimum), then $(\ell_0-\ell_T)/T$ is strictly decreasing, so (33) holds only when
+$T_a=T_b$, and for $T_a>T_b$ the loss decrease $T_b(\ell_0-\ell_{T_a})$ is smaller than
+$T_a(\ell_0-\ell_{T_b})$. Theorems 4.1 to 4.3 need the opposite inequality
 $T_a(\ell_0-\ell_{T_b})\le T_b(\ell_0-\ell_{T_a})$, which the book calls H33.
 """,
     proof=r"""

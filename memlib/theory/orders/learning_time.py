@@ -202,7 +202,7 @@ Executed below. The set of $T$ that meet the condition need not be an interval.
 proofs put $\tau$ equal to an upper bound that depends on $T$, which is another definition again.
 """,
     effect=r"""
-Choose $\tau$ below the input gradient at initialization, or every sample has $T=1$.
+Choose $\tau$ below the squared input gradient at initialization, or every sample has $T=1$.
 """,
     prior_art=r"""
 The running mean of squared gradients is the usual criterion for the convergence of SGD (Ghadimi
@@ -413,7 +413,7 @@ The proxies lose nothing; the explanation is open. The published version is care
 expects linearity *if the bounds are tight*, and speaks of CSL only.
 """,
     prior_art=r"""
-The same objection was raised by reviewers of the draft (public reviews on OpenReview).
+None needed: an upper bound orders nothing.
 """,
     chapter="part1/watching-a-network-learn",
     uses=("orders/eq-3", "orders/eq-4", "book/r1", "book/r4"),

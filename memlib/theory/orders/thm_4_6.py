@@ -239,8 +239,8 @@ Nesterov and Polyak (2006); the descent inequality for SGD: Ghadimi and Lan (201
         Check(Kind.DECIDED, Role.SUPPORTS, "One step of the repaired proof.", _one_step),
         Check(Kind.EXACT, Role.SUPPORTS, "The repaired bound in other runs.", _repaired_runs),
     ),
-    gist=r"True with $k_g^2$ for $k_g$ (and $\Gamma^2/2$ for $\sigma^2+\Gamma^2$); the left half "
-    r"is never below $T_{max}$.",
+    gist=r"If only $W_1$ is trained, the right half is true with $k_g^2$ for $k_g$; the left half, "
+    r"repaired, is never below $T_{max}$.",
 )
 
 
