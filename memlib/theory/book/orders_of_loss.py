@@ -252,8 +252,8 @@ $2\mu(\ell-\ell^*)\le\|\nabla_{W_1}\ell\|_F^2\le\frac{k_{gw}^2}m\cdot\frac1m\sum
 """,
     rebuttal="",
     effect=r"""
-On average over the data, CSG and CSL carry the same information up to the ratio of the two
-constants. Which sample has much of either is not determined by it.
+On average over the data, CSG is CSL up to a factor between the two constants (where $\ell^*=0$).
+Which sample has much of either is not determined by it.
 """,
     prior_art=r"""
 Self-bounding and PL inequalities, put side by side.

@@ -237,7 +237,7 @@ here half of the samples break it at $\delta=1\,\%$. *The gradient in $z$ includ
 the plateau has $T_a=2$, still above the bound.
 """,
     effect=r"""
-"Little CSL means learned early" is right, with the constant of R1 and for smooth losses. A
+That little CSL means learned early is right, with the constant of R1 and for smooth losses. A
 quantitative relation through one reference sample is not.
 """,
     prior_art=r"""

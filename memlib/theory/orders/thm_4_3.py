@@ -183,7 +183,8 @@ THM_4_3 = Claim(
     paper="orders",
     location="Theorem 4.3, Eq. (7); proof in E.4",
     printed=r"""
-With $\mathcal M$ "the product of the second transformation constant $k_{gw}$ and $\mu$",
+With $\mathcal M$ "the product of the second transformation constant $k_{gw}$ (Result 36) and
+$\mu$",
 
 $$T_{z_i}\le\frac{\mathcal MT_{max}}{2\lambda\ell(\vec w_0)}\,\mathrm{CSG}(\vec z_i).$$""",
     assumptions=(SMOOTH, MOMENT, UNBIASED, PL, RESULT_36, PROXIMAL),

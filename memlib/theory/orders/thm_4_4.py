@@ -191,9 +191,9 @@ has no condition on $T_{max}$, and training longer only increases CSL. *$w^*$ is
 end of training.* With a reference learned at once, the left sides are then 1.36 and 1.29.
 """,
     effect=r"""
-The correlation of CSL with memorization scores in the experiments stands; R2 explains it by
-held-out difficulty. A lower bound on
-memorization by CSL does not hold. The published version reverses the inequality (its Theorem 5.5).
+The correlation of CSL with memorization scores in the experiments stands; R2, for Gibbs loss, would
+have it come from held-out difficulty. A lower bound on memorization by CSL does not hold. The
+published version reverses the inequality (its Theorem 5.5).
 """,
     prior_art=r"""
 R2 is elementary.
