@@ -12,12 +12,14 @@ from memlib.theory.orders.instances import (
     CONFIDENCE,
     DELTA,
     MOMENT,
+    RANK,
     ROOT_DELTA,
     SMOOTH,
     STABLE,
     UNBIASED,
     VARIANCE,
     bounded,
+    independent,
     sgd,
 )
 from memlib.theory.worlds import total
@@ -56,6 +58,7 @@ def _refuted() -> Evidence:
     )
     assumptions = {
         **sgd(SLOW),
+        RANK: independent(SLOW.data),
         BOUNDED: bounded(SLOW),
         STABLE: 0 < beta < BOUND,
         VARIANCE: all(variance(step) <= sigma**2 for step in zip(*curves, strict=True)),
@@ -152,7 +155,7 @@ C_6=\hat T_{ref}\,\ell(\vec w^*),$$
 
 $$C_7=\beta-\frac{3L^2}{\mathbb E\ell(\vec w_0)}-3L-\Bigl(1+\frac{6L}{\mathbb E\ell(\vec w_0)}\Bigr)
 \frac{\sigma_l}{\sqrt\delta}.$$""",
-    assumptions=(SMOOTH, MOMENT, UNBIASED, BOUNDED, STABLE, VARIANCE, CONFIDENCE),
+    assumptions=(SMOOTH, MOMENT, UNBIASED, RANK, BOUNDED, STABLE, VARIANCE, CONFIDENCE),
     verdict=Verdict.FALSE,
     holds=r"""
 For Gibbs loss $\mathbb E\,\mathrm{CSL}(z_i)=\sum_th_t(i)-L\sum_t\mathrm{mem}_t(i)$ (R2): CSL is
