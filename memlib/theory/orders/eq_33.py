@@ -149,8 +149,10 @@ $$T_b\,\mathbb E_t[\ell(\vec w_{T_a})-\ell(\vec w_0)]=T_a\,\mathbb E_t[\ell(\vec
     assumptions=(SMOOTH, MOMENT, UNBIASED, RANK, LEARNED),
     verdict=Verdict.FALSE,
     holds=r"""
-Learning at $T_a$ and $T_b$ gives $\mathrm{avg}_a(T_a)\le\tau$ and $\mathrm{avg}_b(T_b)\le\tau$;
-(31) gives $\mathrm{avg}\le U(T)$. Nothing follows about $U(T_a)$ and $U(T_b)$. If the training loss
+Two numbers below upper bounds need not have equal bounds. Learning says that the mean squared
+gradient of $a$ up to $T_a$, and that of $b$ up to $T_b$, is at most $\tau$; (31) says that the mean
+squared gradient of the batch up to $T$ is at most its right side, $U(T)$. Nothing follows about
+$U(T_a)$ and $U(T_b)$. If the training loss
 is strictly convex in $t$ (gradient descent on least squares with $\eta<1/\mathcal L$ that does not
 start at an optimum), then $(\ell_0-\ell_T)/T$ is strictly decreasing, so (33) holds only when
 $T_a=T_b$, and for $T_a>T_b$ the loss decrease $T_b(\ell_0-\ell_{T_a})$ is smaller than
