@@ -215,8 +215,8 @@ are hard when held out are the ones that can be memorized, and their $h_t$ is la
 the memorization term is still negative.
 """,
     effect=r"""
-CSL flags samples that are hard without themselves and memorized late. At a fixed held-out loss,
-*more* memorization means *less* CSL.
+CSL (of Gibbs loss) flags samples that are hard when held out and memorized late. At a fixed
+held-out loss, *more* memorization means *less* CSL.
 """,
     prior_art=r"""
 Elementary; it is the leave-one-out decomposition of training loss, summed over training.

@@ -115,8 +115,9 @@ Minkowski's inequality for the centered loss curves in $L^2$ over samples.
 """,
     rebuttal="",
     effect=r"""
-The bounds with $\sigma_l/\sqrt\delta$ cannot order typical samples by CSL, since the term exceeds
-the differences between them; for a few outliers they can still say something.
+A bound whose Chebyshev term is $N\sigma_l/\sqrt\delta$, as a sum over $N$ weights needs, cannot
+order typical samples by CSL: the term exceeds the differences between them. For a few outliers it
+can still say something. (The draft prints $\sigma_l/\sqrt\delta$ once for the whole sum in $C_7$.)
 """,
     prior_art=r"""
 Minkowski's inequality.
@@ -135,8 +136,8 @@ Minkowski's inequality.
             Kind.EXACT, Role.SHARP, "Equality; and it is not about the spread.", _no_signal_sharp
         ),
     ),
-    gist=r"$\mathrm{std}_i\,\mathrm{CSL}(z_i)\le N\sigma_l$: the Chebyshev slack exceeds it by "
-    r"$\delta^{-1/2}$.",
+    gist=r"$\mathrm{std}_i\,\mathrm{CSL}(z_i)\le N\sigma_l$: the Chebyshev slack "
+    r"$N\sigma_l/\sqrt\delta$ is at least $\delta^{-1/2}$ times as large.",
 )
 
 

@@ -232,7 +232,8 @@ For a run of $N$ recorded weights on $m$ samples, with bars for means over the s
 $$\frac{2\mu m}{k_{gw}^2}\bigl(\overline{\mathrm{CSL}}-N\ell^*\bigr)\;\le\;\overline{\mathrm{CSG}}
 \;\le\;2\mathcal L_z\,\overline{\mathrm{CSL}}.$$""",
     assumptions=(
-        r"the loss is the mean over the samples and, at every $w_t$, "
+        r"the loss is the mean over the samples, each of which depends on its own input only, and, "
+        r"at every $w_t$, "
         r"$\frac12\|\nabla_{W_1}\ell\|_F^2\ge\mu(\ell-\ell^*)$: PL in the first layer",
         r"the first layer is fully connected with full row rank, and "
         r"$k_{gw}\ge\sigma_{max}(X)/\sigma_{min}(W_1)$ at every step",
@@ -241,8 +242,8 @@ $$\frac{2\mu m}{k_{gw}^2}\bigl(\overline{\mathrm{CSL}}-N\ell^*\bigr)\;\le\;\over
     ),
     verdict=Verdict.HOLDS,
     holds=r"""
-As stated, for gradients in the input $x$. It is about the data set: for a single sample only the
-upper half holds.
+As stated, for gradients in the input $x$. It is about the data set: for a single sample the proof
+gives the upper half alone.
 """,
     proof=r"""
 The gradient of the mean loss in all inputs has
@@ -254,8 +255,8 @@ $2\mu(\ell-\ell^*)\le\|\nabla_{W_1}\ell\|_F^2\le\frac{k_{gw}^2}m\cdot\frac1m\sum
 """,
     rebuttal="",
     effect=r"""
-On average over the data, CSG and CSL carry the same information up to the ratio of the two
-constants. Which sample has much of either is not determined by it.
+On average over the data, CSG is CSL up to a factor between the two constants (where $\ell^*=0$).
+Which sample has much of either is not determined by it.
 """,
     prior_art=r"""
 Self-bounding and PL inequalities, put side by side.

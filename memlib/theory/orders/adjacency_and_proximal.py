@@ -144,14 +144,15 @@ $\lambda:=1-\ell(w_{T_{ref}})/\ell(w_0)>0$, at the learning time of the referenc
 """,
     proof=r"""
 Executed below. $\lambda\le1-\ell^*/\ell(w_0)$ always; $\lambda=0$ at $T=0$, so that a reference
-"whose learning time is nearly zero" (Theorem 4.1) pulls against a $\lambda$ near 1 (Theorems 4.2 to
-4.6).
+"chosen so its learning time is nearly zero" (Theorem 4.1) pulls against a $\lambda$ near 1
+(Theorems 4.2 to 4.6).
 """,
     rebuttal=r"""
 *A positive $\lambda$ is obviously meant.* Then it has to be said, because the bounds divide by it.
 """,
     effect=r"""
-Small: with $\lambda$ defined as above and positive, nothing else changes. The published version has
+Small: with $\lambda$ defined as $1-\ell(w_{T_{ref}})/\ell(w_0)$ and assumed positive, nothing else
+changes. The published version has
 no such condition in its main theorems.
 """,
     prior_art="None needed.",

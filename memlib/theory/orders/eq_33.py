@@ -40,14 +40,18 @@ def _refuted() -> Evidence:
         early * (curve[0] - curve[late]),
         late * (curve[0] - curve[early]),
     )
+    first, second = TWINS.curve(0), TWINS.curve(1)
+    own = (early * (first[0] - first[late]), late * (second[0] - second[early]))
     learned = all(sum(TWINS.squares(i)[:t]) <= TWINS_TAU * t for i, t in enumerate((late, early)))
     summary = (
         rf"Two samples, one step to loss 0: $T_a={late}$, $T_b={early}$, and "
         rf"$T_b(\ell_0-\ell_{{T_a}})={show(left)}$ against "
-        rf"$T_a(\ell_0-\ell_{{T_b}})={show(right)}$."
+        rf"$T_a(\ell_0-\ell_{{T_b}})={show(right)}$. With each sample's own loss for $\ell$: "
+        rf"{show(own[0])} against {show(own[1])}."
     )
     assumptions = {**sgd(TWINS), RANK: independent(TWINS.data), LEARNED: learned}
     passed = 2 * left == right == Fraction(19801, 80000)
+    passed = passed and own == (Fraction(1, 8), Fraction(9801, 40000))
     return Evidence(passed, summary, {}, assumptions, TWINS)
 
 
@@ -145,11 +149,14 @@ $$T_b\,\mathbb E_t[\ell(\vec w_{T_a})-\ell(\vec w_0)]=T_a\,\mathbb E_t[\ell(\vec
     assumptions=(SMOOTH, MOMENT, UNBIASED, RANK, LEARNED),
     verdict=Verdict.FALSE,
     holds=r"""
-Learning at $T_a$ and $T_b$ gives $\mathrm{avg}_a(T_a)\le\tau$ and $\mathrm{avg}_b(T_b)\le\tau$;
-(31) gives $\mathrm{avg}\le U(T)$. Nothing follows about $U(T_a)$ and $U(T_b)$. If the training loss
-is strictly convex in $t$ (gradient descent on least squares with $\eta<1/\mathcal L$), then
-$(\ell_0-\ell_T)/T$ is strictly decreasing, so (33) holds only when $T_a=T_b$, and for
-$T_a>T_b$ the left side is the smaller one. Theorems 4.1 to 4.3 need the opposite inequality
+Two numbers below upper bounds need not have equal bounds. Learning says that the mean squared
+gradient of $a$ up to $T_a$, and that of $b$ up to $T_b$, is at most $\tau$; (31) says that the mean
+squared gradient of the batch up to $T$ is at most its right side, $U(T)$. Nothing follows about
+$U(T_a)$ and $U(T_b)$. If the training loss
+is strictly convex in $t$ (gradient descent on least squares with $\eta<1/\mathcal L$ that does not
+start at an optimum), then $(\ell_0-\ell_T)/T$ is strictly decreasing, so (33) holds only when
+$T_a=T_b$, and for $T_a>T_b$ the loss decrease $T_b(\ell_0-\ell_{T_a})$ is smaller than
+$T_a(\ell_0-\ell_{T_b})$. Theorems 4.1 to 4.3 need the opposite inequality
 $T_a(\ell_0-\ell_{T_b})\le T_b(\ell_0-\ell_{T_a})$, which the book calls H33.
 """,
     proof=r"""
@@ -161,15 +168,17 @@ $c_k\ge0$, a sum of convex functions of $t$.
 The counterexample has two samples whose residuals stay in the ratio 100 to 99 and vanish after one
 step. With $\tau$ equal to the first gradient of the second sample, that one is learned at 1. The
 first is above $\tau$ at 1 and, since all later gradients are 0, below it at 2. But
-$\ell_1=\ell_2=0$.
+$\ell_1=\ell_2=0$, for the training loss and for each sample's own.
 """,
     rebuttal=r"""
 *$T$ is defined in E.2 as the time at which the bound equals $\tau$.* Then it is another learning
 time, and not one of a sample: the bound is a function of the mean training loss, of $\eta$ and of
 constants of the network, with no index $a$ or $b$ in it. Every sample has the same $T$, and the
-theorems compare a number with itself. ($\kappa_m$ is a maximum over the first $T$ steps; the proof
-cancels that of $T_a$ against that of $T_b$ as if they were one number, and starts it at $t=1$ while
-the sum starts at $t=0$.)
+theorems compare a number with itself. *$\ell$ is the loss of the one sample.* E.2 says that "the
+losses are for all the samples", and SGD descends on their mean, so that (31) need not hold for one
+of them; the instance breaks that reading, too. ($\kappa_m$ is a maximum over the first $T$ steps;
+the proof cancels that of $T_a$ against that of $T_b$ as if they were one number, and starts it at
+$t=1$ while the sum starts at $t=0$.)
 """,
     effect=r"""
 The proofs of Theorems 4.1, 4.2, 4.3 and 4.4 start from (33), and 4.6 uses 4.3. None of them is

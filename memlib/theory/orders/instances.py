@@ -19,10 +19,13 @@ UNBIASED = "the gradient estimator is unbiased"
 RANK = "the inputs are linearly independent (Lemma D.1 with a finite $k_g$)"
 BOUNDED = r"$0\le\ell\le L$"
 STABLE = r"error stability $\beta$ (Eq. 1)"
-VARIANCE = r"the loss of a random sample deviates from the training loss by at most $\sigma_l$"
+VARIANCE = r"at each step the standard deviation of the loss over samples is at most $\sigma_l$"
 PROXIMAL = r"$\ell(w_{T_{ref}})=(1-\lambda)\,\ell(w_0)$ for a reference sample ($\lambda$-proximal)"
 SIGN = r"E.2: $\ell^{\setminus b}(w^*)\ge\ell(w_{T_b})$ and $T_a>T_b$"
 CONFIDENCE = r"confidence $1-\delta$: at most a fraction $\delta$ of the samples is exempt"
+
+#: A point of the sample space, with its label, besides the data.
+ORIGIN = Fraction(0)
 
 #: The larger one of the residuals that training starts from.
 START = Fraction(1, 2)
@@ -157,13 +160,26 @@ def least_squares_sgd(
         SMOOTH: all(
             _square(gradients[v], gradients[w]) <= lipschitz**2 * _square(v, w)
             for v, w in product(run, run)
-        ),
+        )
+        and all(_smooth_in_z(w, data) for w in run),
         MOMENT: all(dot(g, g) <= bound for g in gradients.values()),
         UNBIASED: all(
             end == tuple(v - rate * g for v, g in zip(start, gradients[start], strict=True))
             for start, end in pairwise(run)
         ),
     }
+
+
+def _smooth_in_z(w: Vector, data: Data) -> bool:
+    """Lipschitz in the sample, input and label, with `|w|**2 + 1`: on the data and the origin."""
+    points = [(*x, y) for x, y in data] + [(ORIGIN,) * (len(w) + 1)]
+    direction = (*w, Fraction(-1))
+    gradients = {z: tuple(dot(direction, z) * v for v in direction) for z in points}
+    constant = dot(direction, direction)
+    return all(
+        _square(gradients[y], gradients[z]) <= constant**2 * _square(y, z)
+        for y, z in combinations(points, 2)
+    )
 
 
 # One weight ------------------------------------------------------------------------------------

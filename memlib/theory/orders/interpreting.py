@@ -55,7 +55,7 @@ L$ and $\sigma_l\approx0$, "samples with higher memorization scores take longer 
     verdict=Verdict.GAP,
     holds=r"""
 Neither orders the other: in one run a sample with more memorization can be learned earlier, and two
-samples without any can be learned at different times. Also if (5) were true it would bound learning
+samples without any can be learned at different times. Even if (5) were true it would bound learning
 time from above only. And $\sigma_l\approx0$ makes CSL the same for nearly all samples
 (no-signal lemma), so that approximation assumes the phenomenon away.
 """,

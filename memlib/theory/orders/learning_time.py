@@ -1,4 +1,4 @@
-"""The draft's CSL, CSG and learning time: Eq. 3, Eq. 4, C.5, and the linear relationship."""
+"""The draft's CSL, CSG and learning time: Eq. 3, Eq. 4 and C.5."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -6,7 +6,6 @@ from itertools import product
 from typing import Any
 
 from memlib.theory import trajectories as runs
-from memlib.theory.book.learning_time import time_bound, window_decided
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import (
     Derivation,
@@ -202,7 +201,7 @@ Executed below. The set of $T$ that meet the condition need not be an interval.
 proofs put $\tau$ equal to an upper bound that depends on $T$, which is another definition again.
 """,
     effect=r"""
-Choose $\tau$ below the input gradient at initialization, or every sample has $T=1$.
+Choose $\tau$ below the squared input gradient at initialization, or every sample has $T=1$.
 """,
     prior_art=r"""
 The running mean of squared gradients is the usual criterion for the convergence of SGD (Ghadimi
@@ -333,102 +332,4 @@ That a surrogate loss bounds the number of mistakes is the perceptron-era argume
 )
 
 
-# The takeaway: a linear relationship -------------------------------------------------------------
-
-#: Two samples in one run: the one with more CSG is learned earlier.
-PAIR = runs.Descent(
-    (((1, 0), -1), ((0, 2), 1)), (Fraction(1, 4), Fraction(-1, 4)), Fraction(1, 8), 12
-)
-#: Two samples in a run from 0.
-FLAT = runs.Descent((((1, 0), 1), ((0, 1), 3)), (0, 0), Fraction(1, 4), 12)
-
-
-def _reversed() -> Evidence:
-    run = PAIR.run()
-    squares = [runs.squared_gradients(run, z) for z in PAIR.data]
-    times = [runs.learning_time(s, Fraction(1, 8)) for s in squares]
-    csg = [sum(s) for s in squares]
-    summary = (
-        rf"One run, two samples, $\tau=\tfrac18$: $T={times[0]}$ with CSG {float(csg[0]):.3f}, and "
-        rf"$T={times[1]}$ with CSG {float(csg[1]):.3f}. Four times the CSG, learned earlier."
-    )
-    return Evidence(times == [2, 3] and csg[0] > 4 * csg[1], summary)
-
-
-def _flat() -> Evidence:
-    run = FLAT.run()
-    squares = [runs.squared_gradients(run, z) for z in FLAT.data]
-    times = [runs.learning_time(s, Fraction(1, 8)) for s in squares]
-    ratio = total(squares[1]) / total(squares[0])
-    summary = (
-        rf"One run from $w_0=0$: both samples have $T=1$, and the CSG of one is {show(ratio)} "
-        "times that of the other."
-    )
-    return Evidence(times == [1, 1] and ratio == 9, summary)
-
-
-def _bounds_allow_anything() -> Evidence:
-    import z3
-
-    first, second, ratio, tau = z3.Reals("first second ratio tau")
-    low = (second - 1) * tau  # the CSG of the sample that is learned later
-    high = ratio * low
-    return decide(
-        [tau > 0, first >= 1, second >= first, ratio >= 1],
-        z3.And(
-            low >= 0, high >= low, first <= time_bound(high, tau), second <= time_bound(low, tau)
-        ),
-        r"For any two learning times $1\le T\le T'$ and any factor $k\ge1$ there are CSGs that "
-        r"meet both bounds $T\le1+\mathrm{CSG}/\tau$, and the sample that is learned *earlier* "
-        r"has $k$ times the CSG.",
-    )
-
-
-TAKEAWAY_LINEAR = Claim(
-    id="orders/takeaway-linear",
-    title="Learning time has a linear relationship with CSG",
-    paper="orders",
-    location="Section 4.2 (after Theorem 4.3, and Key Theory Takeaways), Section 5.1",
-    printed=r"""
-"Learning time exhibits a linear relationship with all three metrics (i.e., orders of loss)";
-Theorem 4.3 "establishes a linear relationship between learning time and the proposed metric, CSG",
-and the experiments "empirically confirm these linear relationships".""",
-    assumptions=(),
-    verdict=Verdict.GAP,
-    gist="Linear by definition in CSG until $T$; CSG of the whole run gives a bound on one side.",
-    holds=r"""
-Two different things are true. With CSG counted *until the sample is learned*,
-$T=\mathrm{CSG}_{<T}/\tau$ to within one step: that is the definition (R4). With CSG over the whole
-run, $T\le1+\mathrm{CSG}/\tau$ (R1): a bound on one side, which allows any order.
-""",
-    proof=r"""
-An upper bound is not a relationship: executed below, by the solver and in training runs.
-""",
-    rebuttal=r"""
-*The plots are close to straight.* They are the evidence, and it is good evidence, for an empirical
-regularity on CIFAR-100. Theory that predicts it would have to say why samples come near the bound.
-""",
-    effect=r"""
-The proxies lose nothing; the explanation is open. The published version is careful here: it
-expects linearity *if the bounds are tight*, and speaks of CSL only.
-""",
-    prior_art=r"""
-The same objection was raised by reviewers of the draft (public reviews on OpenReview).
-""",
-    chapter="part1/watching-a-network-learn",
-    uses=("orders/eq-3", "orders/eq-4", "book/r1", "book/r4"),
-    checks=(
-        Check(Kind.EXACT, Role.FAILING_STEP, "More CSG, learned earlier.", _reversed),
-        Check(Kind.EXACT, Role.FAILING_STEP, "The same learning time at any CSG.", _flat),
-        Check(
-            Kind.DECIDED,
-            Role.FAILING_STEP,
-            "From bounds to a relationship.",
-            _bounds_allow_anything,
-        ),
-        Check(Kind.DECIDED, Role.SUPPORTS, "What is linear by definition.", window_decided),
-    ),
-)
-
-
-CLAIMS = (EQ_3, EQ_4, TWO_DEFINITIONS, TAKEAWAY_LINEAR)
+CLAIMS = (EQ_3, EQ_4, TWO_DEFINITIONS)

@@ -258,8 +258,9 @@ $f(1)=0$, and then $f(0)-f(p)=Lp$.
     rebuttal=r"""
 *It is meant up to a constant.* Then the constant is the slope $-f'(\xi)$, which differs from
 sample to sample: in the classification instance two samples with equal memorization differ by a
-factor of 6, and a slope is small exactly where the model is already confident. The proof in A.3
-states the identity without an argument.
+factor of 6, and for a convex loss it is smallest where the model is already confident. *Squared
+loss is not bounded.* It is on every weight reached, and it can be continued beyond without
+changing any number. The proof in A.3 states the identity without an argument.
 """,
     effect=r"""
 Theorems 4.1, 4.4 and 4.5 of the draft need this step; with Gibbs loss it is available, with

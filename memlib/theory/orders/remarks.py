@@ -111,8 +111,8 @@ Memorization against stability: Feldman (2020), Section 1. Bousquet and Elisseef
         ),
         Check(Kind.EXACT, Role.FAILING_STEP, "Lipschitz, but not its derivative.", _relu),
     ),
-    gist=r"Uniform stability gives $\mathrm{mem}\le\beta_u/L$: it excludes memorization. ReLU "
-    r"networks have no Lipschitz gradient.",
+    gist=r"Uniform stability gives $\mathrm{mem}\le\beta_u/L$ (Gibbs loss): if small, nothing is "
+    r"memorized. ReLU gradients are not Lipschitz.",
 )
 
 

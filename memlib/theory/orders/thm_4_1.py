@@ -17,6 +17,7 @@ from memlib.theory.orders.instances import (
     CONFIDENCE,
     DELTA,
     MOMENT,
+    RANK,
     ROOT_DELTA,
     SIGN,
     SMOOTH,
@@ -26,6 +27,7 @@ from memlib.theory.orders.instances import (
     UNBIASED,
     VARIANCE,
     bounded,
+    independent,
     sgd,
     time_of,
     twins,
@@ -52,8 +54,9 @@ def _refuted() -> Evidence:
     left_out = min(TWINS.curve(0, left_out=1))  # trained on this sample alone
     assumptions = {
         **sgd(TWINS),
+        RANK: independent(TWINS.data),
         BOUNDED: bounded(TWINS),
-        STABLE: beta >= 0,
+        STABLE: beta > 0,
         VARIANCE: all(
             mean([(value - m) ** 2 for value in step]) <= sigma**2
             for m, step in zip(curve, zip(TWINS.curve(0), TWINS.curve(1), strict=True), strict=True)
@@ -197,24 +200,24 @@ With confidence at least $1-\delta$,
 
 $$\mathbb E_\phi[T_a]-\hat T_{ref}\le\frac{T_{max}L}{\mathbb E_\phi[\ell(\vec w_0)]}
 \Bigl(\mathrm{mem}(a)+\frac{2\beta}L+\frac{2\sigma_l}{L\sqrt\delta}\Bigr).$$""",
-    assumptions=(SMOOTH, MOMENT, UNBIASED, BOUNDED, STABLE, VARIANCE, SIGN, CONFIDENCE),
+    assumptions=(SMOOTH, MOMENT, UNBIASED, RANK, BOUNDED, STABLE, VARIANCE, SIGN, CONFIDENCE),
     verdict=Verdict.FALSE,
     holds=r"""
 Learning time is bounded by CSG, not by memorization: $T_a\le1+\mathrm{CSG}(a)/\tau$ (R1). No bound
 that vanishes with $\mathrm{mem}$, $\beta$ and $\sigma_l$ can hold: they are continuous in the data,
 and learning time, a first crossing of a threshold, jumps. *Given* H33 (see Eq. 33),
-$\sigma_l=0$, a memorization that is a difference of mean losses,
-$\mathrm{mem}(b)\ge0$, $|\ell^{\setminus a}_*-\ell^{\setminus b}_*|\le2\beta$ and
+$L\,\mathrm{mem}(a)=\ell^{\setminus a}_*-\ell_{T_a}$ for mean losses (so $\sigma_l=0$), the same
+for $b$ with $\mathrm{mem}(b)\ge0$, $|\ell^{\setminus a}_*-\ell^{\setminus b}_*|\le2\beta$ and
 $\ell_0>\ell^{\setminus a}_*$,
 
 $$T_a-T_{ref}\le\frac{T_{ref}L\,\mathrm{mem}(a)+2T_{max}\beta}{\ell_0-\ell_*^{\setminus a}}.$$
 """,
     proof=r"""
 *Counterexample.* Linear classifier, Gibbs loss, $x_a\approx x_b$, both labels 1. The starting
-residuals are an eigenvector of the Gram matrix, so one step fits both samples exactly: the same
-loss to a percent, no memorization and no instability to eight digits, all losses 0 from $w_1$ on.
-The first gradients differ by 2 %; a threshold between them is met by the reference at $T=1$ and by
-$a$ only at $T=2$. Full-batch gradient descent is SGD without noise.
+residuals are an eigenvector of the Gram matrix, so one step fits both samples exactly: first
+losses within 2 %, no memorization and no instability to eight digits, all losses 0 from $w_1$ on.
+The first squared gradients differ by 2 %; a threshold between them is met by the reference at $T=1$
+and by $a$ only at $T=2$. Full-batch gradient descent is SGD without noise.
 
 *Conditional version.* Write $A=\ell_*^{\setminus a}$, $B=\ell_*^{\setminus b}$. H33 says
 $\ell_0(T_a-T_b)\le T_a\ell_{T_b}-T_b\ell_{T_a}=T_a(\ell_{T_b}-B)-T_b(\ell_{T_a}-A)+T_aB-T_bA$.
@@ -227,7 +230,9 @@ signs of $T_aB$ and $T_bA$ reversed; that turns $\ell_0-A$ into $\ell_0$.
 below. *A difference of one step is within what "nearly zero" learning times allow.* The bound is
 0.4 of a step where it should be at least 1, and it can be made as small as one likes: all its terms
 go to zero with the distance of the twins. *The threshold was chosen between two gradients.* The
-theorem has no condition on $\tau$, and in a large data set every threshold lies between some two.
+theorem has no condition on $\tau$, and in a large data set nearly every threshold lies between some
+two. *In E.2, $T$ is where the bound equals $\tau$.* That $T$ is the same for all samples (Eq. 33),
+and (5) then says that 0 is at most a number that is not negative.
 """,
     effect=r"""
 The experiments show that learning time (in another definition) and memorization scores rise

@@ -15,12 +15,14 @@ from memlib.theory.orders.instances import (
     PLATEAU_RATE,
     PLATEAU_START,
     PROXIMAL,
+    RANK,
     ROOT_DELTA,
     SMOOTH,
     TWINS,
     TWINS_TAU,
     UNBIASED,
     VARIANCE,
+    independent,
     least_squares_sgd,
     plateau,
     sgd,
@@ -61,7 +63,8 @@ def _refuted_twins() -> Evidence:
     smaller = printed(early, csl, lam, curve[0], min(curve), sigma / SMALL_ROOT)
     assumptions = {
         **sgd(TWINS),
-        PROXIMAL: curve[early] == (1 - lam) * curve[0],
+        RANK: independent(TWINS.data),
+        PROXIMAL: lam > 0 and curve[early] == (1 - lam) * curve[0],
         VARIANCE: _within([TWINS.curve(0), TWINS.curve(1)], curve, sigma),
         CONFIDENCE: Fraction(1, len(TWINS.data)) > DELTA and ROOT_DELTA**2 == DELTA,
     }
@@ -112,7 +115,8 @@ def _refuted_plateau() -> Evidence:
     right = printed(early, csl, lam, curve[0], best, sigma / ROOT_DELTA)
     assumptions = {
         **least_squares_sgd(run, PLATEAU, PLATEAU_RATE, Fraction(1)),
-        PROXIMAL: curve[early] == (1 - lam) * curve[0],
+        RANK: independent(PLATEAU),
+        PROXIMAL: lam > 0 and curve[early] == (1 - lam) * curve[0],
         VARIANCE: _within(curves, curve, sigma),
         CONFIDENCE: Fraction(1, len(PLATEAU)) > DELTA,
     }
@@ -200,7 +204,7 @@ With confidence $1-\delta$, for any sample $\vec z_i\in S$,
 
 $$T_{z_i}\le T_{ref}\,\frac{\mathrm{CSL}(\vec z_i)}{\lambda\ell(\vec w_0)+\ell(\vec w^*)T_{ref}-
 \sigma_l\delta^{-0.5}T_{ref}}.$$""",
-    assumptions=(SMOOTH, MOMENT, UNBIASED, PROXIMAL, VARIANCE, CONFIDENCE),
+    assumptions=(SMOOTH, MOMENT, UNBIASED, RANK, PROXIMAL, VARIANCE, CONFIDENCE),
     verdict=Verdict.FALSE,
     holds=r"""
 $T_i\le1+\mathrm{CSG}(z_i)/\tau\le1+\frac{2\mathcal L_z}\tau\mathrm{CSL}(z_i)$ for every sample of
@@ -233,7 +237,7 @@ here half of the samples break it at $\delta=1\,\%$. *The gradient in $z$ includ
 the plateau has $T_a=2$, still above the bound.
 """,
     effect=r"""
-"Little CSL means learned early" is right, with the constant of R1 and for smooth losses. A
+That little CSL means learned early is right, with the constant of R1 and for smooth losses. A
 quantitative relation through one reference sample is not.
 """,
     prior_art=r"""
@@ -258,8 +262,8 @@ Minkowski's and Chebyshev's inequalities; see R1 for the self-bounding property.
         Check(Kind.DECIDED, Role.SUPPORTS, "The conditional version.", _conditional),
         Check(Kind.EXACT, Role.SHARP, "Its positive denominator.", _needs_the_sign),
     ),
-    gist=r"$T_i\le1+\mathrm{CSG}/\tau\le1+2\mathcal L_z\mathrm{CSL}/\tau$, for every sample of "
-    r"every run.",
+    gist=r"$T_i\le1+\mathrm{CSG}/\tau$ for every sample of every run, and "
+    r"$\le1+2\mathcal L_z\mathrm{CSL}/\tau$ for smooth losses.",
 )
 
 

@@ -183,7 +183,8 @@ THM_4_3 = Claim(
     paper="orders",
     location="Theorem 4.3, Eq. (7); proof in E.4",
     printed=r"""
-With $\mathcal M$ "the product of the second transformation constant $k_{gw}$ and $\mu$",
+With $\mathcal M$ "the product of the second transformation constant $k_{gw}$ (Result 36) and
+$\mu$",
 
 $$T_{z_i}\le\frac{\mathcal MT_{max}}{2\lambda\ell(\vec w_0)}\,\mathrm{CSG}(\vec z_i).$$""",
     assumptions=(SMOOTH, MOMENT, UNBIASED, PL, RESULT_36, PROXIMAL),
@@ -209,7 +210,8 @@ Sum over $t<T$.
 multiply by $T_{max}$.
 
 *Counterexample.* The sample is its own reference, so that (33) is trivially true and only the
-constant is on trial. $x=\frac1{10}$, $w=5$: $\ell_0=\frac18$, $\mu=x^2$, $k_{gw}=x/w$.
+constant is on trial. $x=\frac1{10}$, $w=5$: $\ell_0=\frac18$, $\mu=x^2$, $k_{gw}=x/w$. (Append a
+zero to input and weight for a matrix $X$ with more features than samples: no number changes.)
 """,
     rebuttal=r"""
 *The product of $k_{gw}$ and $\mu$ is a slip of the pen.* The proof has $k_{gw}^2\mu$ in (37), which
@@ -220,7 +222,8 @@ constants fail a change of units.
 """,
     effect=r"""
 CSG bounds learning time in the sense of Eq. 4, by R1, at once and without a PL condition. The
-published version drops this theorem.
+published version drops this theorem. A later paper returns to CSG (*Memorization through the lens
+of sample gradients*, ICLR 2026); it is not on trial here.
 """,
     prior_art=r"""
 The PL condition: Polyak (1963), Karimi, Nutini and Schmidt (2016). Checking units: physics.
