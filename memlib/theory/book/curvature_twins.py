@@ -149,8 +149,8 @@ to within $\frac\rho6\,\mathbb E\|\alpha\|^3$.""",
     holds=r"""
 As stated; no stability, generalization or model bias is assumed. For any other loss the same holds
 for its own loss-based memorization, $\mathbb E\ell(h_{S^{\setminus i}},z_i)-\mathbb
-E\ell(h_S,z_i)$. If both models fit their samples equally well, memorization *is* half the curvature
-times the squared distance of the twin (over $L$), to within the third-order term.
+E\ell(h_S,z_i)$. If both models fit their samples equally well and $C=\sigma^2I$, memorization *is*
+$\frac{\sigma^2}{2L}$ times the curvature, to within the third-order term.
 """,
     proof=r"""
 With predictions drawn from $p_h$, accuracy on $z_i$ is $1-\mathbb E\ell(\cdot,z_i)/L$, so
@@ -310,8 +310,9 @@ gives equality at every $\varepsilon$.
 """,
     rebuttal="",
     effect=r"""
-"Privacy implies low curvature" becomes true when *fits its samples equally well* is added. For a
-constant algorithm $\tau$ is the curvature term itself, and the bound says nothing, as it should.
+"Privacy implies low curvature" becomes true when *fits fresh twins as well as old ones* is added,
+at the distance that matters. For a constant algorithm $\tau$ is the curvature term itself, to
+within the third-order term, and the bound says nothing, as it should.
 """,
     prior_art=r"""
 T1 and the tight total variation distance. Not in the paper.
