@@ -76,7 +76,7 @@ H\alpha]=\mathrm{tr}(H^\top\mathbb E[\alpha^\top\alpha])=\mathrm{tr}(H)$.""",
     holds=r"""
 $\mathbb E[\alpha^\top H\alpha]=\mathrm{tr}(H\,\mathbb E[\alpha\alpha^\top])$, which is
 $\mathrm{tr}H$ for all $H$ exactly if $\mathbb E\alpha\alpha^\top=I$. Then $\mathbb
-E\|\alpha\|^2=d$ and $\mathbb E\|\alpha\|^3\ge d^{3/2}$: 170,267 for CIFAR images ($d=3072$).
+E\|\alpha\|^2=d$ and $\mathbb E\|\alpha\|^3\ge d^{3/2}$: about 170,268 for CIFAR images ($d=3072$).
 """,
     proof=r"""
 $\alpha^\top H\alpha=\mathrm{tr}(\alpha^\top H\alpha)=\mathrm{tr}(H\alpha\alpha^\top)$; average.
@@ -88,7 +88,8 @@ read along with it: the twins are then at distance about $\sqrt d$, and the thir
 $c_1$ grows like $d^{3/2}$.
 """,
     effect=r"""
-"Two similar samples of the same class" are not at distance $\sqrt d\approx55$ in $[0,1]^{3072}$.
+The twins are further apart than images are: in $[0,1]^{3072}$ the distance $\sqrt d\approx55$ is
+that of opposite corners, not of "two samples from the same class that are 'similar'".
 """,
     prior_art=r"""
 The identity behind Hutchinson's estimator.
@@ -192,7 +193,7 @@ data sets are neighbors.
 term is $-1/(m-1)$. A memorizing model is the case in which it does move, at that very place.
 """,
     effect=r"""
-One more term in both theorems; the twin law avoids it.
+It adds a term to both theorems, which the twin law avoids.
 """,
     prior_art=r"""
 Independence, as in cross-validation.

@@ -63,7 +63,8 @@ Executed: $\beta=0$ and a full change at $z_j$.
 *Under privacy both are bounded by Lemma 5.2.* Right, and that repairs the first half.
 """,
     effect=r"""
-The second half is what the instance *far from all twins* of Theorem 5.3 uses.
+The proof of Theorem 5.3 does not reach its mean over $D$; the instance of that theorem *far from
+all twins* breaks it there.
 """,
     prior_art=r"""
 Elementary.
