@@ -142,8 +142,11 @@ $$\mathbb E\,\ell(h_{S^{\setminus i}},z_j)-\mathbb E\,\ell(h_S,z_i)
 
 to within $\frac\rho6\,\mathbb E\|\alpha\|^3$.""",
     assumptions=(
+        r"$\ell=L(1-p_h(y\mid x))$, with predictions drawn from $p_h$, and the Hessian in $x$ is "
+        r"$\rho$-Lipschitz",
         r"the twin shares the label, and the segments from $x_j$ to $x_j+\alpha$ are in the domain",
-        r"$\alpha$ is independent of the model trained without $z_i$",
+        r"$\alpha$ is independent of the model trained without $z_i$, $\mathbb E\alpha=0$, "
+        r"$\mathbb E\alpha\alpha^\top=C$",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""
@@ -284,8 +287,10 @@ $\alpha$ on the axes at distance $2T/(\rho d)$,
 $$\frac{2T^3}{3\rho^2d^3}\le L\tanh\frac\varepsilon2+\tau,\qquad\text{so}\qquad
 \varepsilon\ge2\,\mathrm{artanh}\frac{2T^3/(3\rho^2d^3)-\tau}L .$$""",
     assumptions=(
+        r"$0\le\ell\le L$, and the Hessian in $x$ is $\rho$-Lipschitz",
         r"the twin shares the label, and the segments from $x_j$ to $x_j+\alpha$ are in the domain",
-        r"$\alpha$ is independent of the model trained without $z_i$",
+        r"$\alpha$ is independent of the model trained without $z_i$, $\mathbb E\alpha=0$, "
+        r"$\mathbb E\alpha\alpha^\top=C$",
         r"$\mathcal A$ is $\varepsilon$-differentially private for adding and removing one sample",
     ),
     verdict=Verdict.HOLDS,

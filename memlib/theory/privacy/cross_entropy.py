@@ -32,11 +32,10 @@ def _printed_fails() -> Evidence:
 
 
 def _repaired() -> Evidence:
-    mem, least = FITTED - UNSURE, (FITTED - UNSURE) / FITTED
+    mem, least, ratio = FITTED - UNSURE, (FITTED - UNSURE) / FITTED, UNSURE / FITTED
     summary = (
-        rf"$\mathbb E\ell(h_{{S^{{\setminus i}}}},z_i)-\mathbb "
-        rf"E\ell(h_S,z_i)=\ln\frac{{99}}{{20}}\ge"
-        rf"1-\frac{{20}}{{99}}={show(least)}\ge\mathrm{{mem}}={show(mem)}$."
+        rf"$\mathbb E\ell(h_{{S^{{\setminus i}}}},z_i)-\mathbb E\ell(h_S,z_i)="
+        rf"-\ln({show(ratio)})\ge1-{show(ratio)}={show(least)}\ge\mathrm{{mem}}={show(mem)}$."
     )
     return Evidence(least == Fraction(79, 99) and least > mem, summary, instance=INTERPOLATOR)
 

@@ -281,7 +281,9 @@ formula $c_1\ge7$ and the theorem says nothing (`privacy/eq-9`); the first insta
 formula.
 *$L=100$ is the largest squared error on $[0,10]$, though only 0 and 1 occur.* The theorem asks for
 a bound on the cost; a label 10 of tiny probability would make it the least one, and the few data
-sets that have it fall under $\delta$.
+sets that have it fall under $\delta$. *$\nabla_z$ includes the label.* Section 2 takes derivatives
+with respect to the input; and with the cost $1-f(u-\frac12)$, equal to that of the first instance
+at the labels 0 and 1, both readings agree.
 """,
     effect=r"""
 The experiments of Section 6.3 stand as what they are: binned curvature rises with binned
