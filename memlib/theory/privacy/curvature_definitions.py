@@ -76,7 +76,7 @@ Triangle inequality for the second part; the first is executed.
 i}})|$ is ever used, so that it makes no difference.
 """,
     effect=r"""
-None beyond the assumption list; $\Delta$ can be dropped for $\beta$.
+None beyond the assumption list, from which $\Delta$ can be dropped in favor of $\beta$.
 """,
     prior_art=r"""
 Elementary.
@@ -286,7 +286,7 @@ $\frac12$ on a constructed one.
 by $4m-1$.
 """,
     effect=r"""
-If "the size of the ball is unconstrained", so is the third-order term of $c_1$ and $c_2$.
+Where the size of the ball "is unconstrained", so is the third-order term of $c_1$ and $c_2$.
 """,
     prior_art=r"""
 Elementary.

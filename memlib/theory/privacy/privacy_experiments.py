@@ -219,7 +219,7 @@ executed.
 empirical.
 """,
     effect=r"""
-LiRA uses confidences, and so finds samples that memorization by labels does not.
+LiRA uses confidences, and so can find samples that memorization by labels does not.
 """,
     prior_art=r"""
 Yeom et al. (2018) for the attack and its advantage; Carlini et al. (2022).
