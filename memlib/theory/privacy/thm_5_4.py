@@ -9,6 +9,7 @@ from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import decide, show
 from memlib.theory.privacy_worlds import (
     chance,
+    hockey_stick,
     is_private,
     membership_response,
     positive,
@@ -67,6 +68,24 @@ def _never_attained() -> Evidence:
     )
 
 
+#: Output distributions with the sample and without: one answer is given only if it is absent.
+ONE_WAY = ({1: Fraction(1)}, {1: 1 / FACTOR, 0: 1 - 1 / FACTOR})
+
+
+def _one_direction() -> Evidence:
+    inside, outside = ONE_WAY
+    there, back = hockey_stick(inside, outside, FACTOR), hockey_stick(outside, inside, FACTOR)
+    mem = chance(inside, bool) - chance(outside, bool)
+    summary = (
+        rf"Always right with the sample, with chance {show(chance(outside, bool))} without: at "
+        rf"$e^\varepsilon={FACTOR}$ (1) holds from $S$ to $S^{{\setminus i}}$ ($\delta={there}$), "
+        rf"not back ($\delta={show(back)}$), and the memorization is "
+        rf"${show(mem)}=1-e^{{-\varepsilon}}$."
+    )
+    passed = mem == printed_bound(FACTOR) == back == Fraction(2, 3) and there == 0
+    return Evidence(passed, summary)
+
+
 THM_5_4 = Claim(
     id="privacy/thm-5.4",
     title="Privacy bounds memorization",
@@ -110,6 +129,7 @@ Viswanath (2015).
         Check(Kind.DECIDED, Role.SUPPORTS, "The printed bound holds.", _printed_decided),
         Check(Kind.EXACT, Role.ATTAINED, "The better constant is reached.", _tight_attained),
         Check(Kind.DECIDED, Role.SHARP, "The printed constant never is.", _never_attained),
+        Check(Kind.EXACT, Role.ATTAINED, "Unless privacy is one-directional.", _one_direction),
     ),
     gist=r"$|\mathrm{mem}|\le\tanh(\varepsilon/2)$, half of the printed bound for small "
     r"$\varepsilon$",
