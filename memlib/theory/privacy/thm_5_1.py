@@ -286,8 +286,8 @@ with respect to the input; and with the cost $1-f(u-\frac12)$, equal to that of 
 at the labels 0 and 1, both readings agree.
 """,
     effect=r"""
-The experiments of Section 6.3 stand as what they are: binned curvature rises with binned
-memorization on CIFAR-100 and ImageNet. No theorem of the paper predicts it.
+The experiments of Section 6.3 stand as what they are: the largest curvature in a bin of
+memorization scores rises with the bin, on CIFAR-100 and ImageNet. No theorem of the paper predicts it.
 """,
     prior_art=r"""
 The counterexamples are elementary; Euler's spline is the classical extremal function for bounded

@@ -178,7 +178,7 @@ most of the population where no sample has a twin: it breaks the theorem even wh
 Taylor's theorem is restored.
 
 With the $\frac12$ and the formula of Lemma A.1 the statement is true, for every bounded smooth loss
-and every algorithm: see `privacy/eq-11`.
+and every algorithm, at all points whose twins are in the domain: see `privacy/eq-11`.
 """,
     rebuttal=r"""
 *A constant algorithm is not what anyone trains.* It is the most private one there is, and the
