@@ -287,7 +287,8 @@ at the labels 0 and 1, both readings agree.
 """,
     effect=r"""
 The experiments of Section 6.3 stand as what they are: the largest curvature in a bin of
-memorization scores rises with the bin, on CIFAR-100 and ImageNet. No theorem of the paper predicts it.
+memorization scores rises with the bin, on CIFAR-100 and ImageNet. No theorem of the paper predicts
+it.
 """,
     prior_art=r"""
 The counterexamples are elementary; Euler's spline is the classical extremal function for bounded
