@@ -80,7 +80,8 @@ A_4 = Claim(
     paper="privacy",
     location="Section 5.1 (Remark and its takeaway), Appendix A.4",
     printed=r"""
-Theorem 5.1 is stated for cross-entropy "replacing $L$ with 1". The proof is that, from $a-b\le\frac{a-b}a\le\ln\frac ab$
+Theorem 5.1 is stated for cross-entropy "replacing $L$ with 1". The proof is that, from
+$a-b\le\frac{a-b}a\le\ln\frac ab$
 with $a=\Pr[h_{S^{\setminus i}}(x_j)=y_j]$, $b=\Pr[h_S(x_i)=y_i]$,
 
 $$\mathrm{mem}(\mathcal A,S,i)\le\mathbb E_\phi\ell(h_S,z_i)-\mathbb
