@@ -262,20 +262,24 @@ def has_twins(data: Data, i: int, shifts: Iterable[Fraction | int]) -> bool:
     return any((x + shift, y) in without(data, i) for shift in shifts)
 
 
-def constant_world(profile: Spline, inputs: Iterable[int]) -> RiskWorld:
-    """A learner that always returns x -> x + 1/2, whatever the data, and so is 0-private.
+def constant_world(
+    profile: Spline, inputs: Iterable[int], labels: tuple[int, ...] = (0, 1)
+) -> RiskWorld:
+    """A learner that always returns x -> x + c, whatever the data, and so is 0-private.
 
-    The label is a fair coin in {0, 1}, independent of the input, so that E[y | x] = 1/2; the cost
-    is `profile(prediction - 1/2)`: the loss of the learner's predictor at (x, y) is `profile(x)`.
+    Labels are equally likely and independent of the input, with mean c = E[y | x]. The cost is a
+    function of the residual, `profile(prediction - label - c)`: the loss of the learner's predictor
+    at (x, y) is `profile(x - y)`. That is `profile(x)` if the only label is 0, or if the profile
+    has period 1.
     """
-    half = Fraction(1, 2)
+    center = mean([Fraction(label) for label in labels])
 
     def learn(data: Data) -> Predict:
-        return lambda x: x + half
+        return lambda x: x + center
 
     return RiskWorld(
         learn,
-        lambda prediction, label: at(profile, prediction - half),
-        evenly(product(inputs, (0, 1))),
-        lambda x: half,
+        lambda prediction, label: at(profile, prediction - label - center),
+        evenly(product(inputs, labels)),
+        lambda x: center,
     )

@@ -96,6 +96,16 @@ def test_the_constants_of_a_learner_that_ignores_its_data() -> None:
     assert curvature.memorized(world, ((F(1, 2), 1), (0, 0)), 0) == 0
 
 
+def test_the_loss_of_a_learner_that_ignores_its_data_is_the_profile_of_the_residual() -> None:
+    coins = curvature.constant_world(curvature.EULER, (0, 1))
+    assert {curvature.loss(coins, coins.learner(()), z) for z, _ in coins.population} == {0}
+    assert coins.cost(F(1, 3), F(1, 3)) == 1
+    single = curvature.constant_world(curvature.EULER, (0, 1), (0,))
+    assert [z for z, _ in single.population] == [(0, 0), (1, 0)]
+    assert single.learner(())(F(1, 3)) == F(1, 3)
+    assert single.cost(F(1, 3), F(1, 3)) == 0
+
+
 def test_twins_have_these_moments_and_are_found() -> None:
     assert curvature.twins((2, -1)) == {"mean": F(1, 2), "second": F(5, 2), "third": F(9, 2)}
     data = ((0, 1), (1, 1), (2, 0))

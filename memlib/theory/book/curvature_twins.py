@@ -142,15 +142,18 @@ $$\mathbb E\,\ell(h_{S^{\setminus i}},z_j)-\mathbb E\,\ell(h_S,z_i)
 
 to within $\frac\rho6\,\mathbb E\|\alpha\|^3$.""",
     assumptions=(
+        r"$\ell=L(1-p_h(y\mid x))$, with predictions drawn from $p_h$, and the Hessian in $x$ is "
+        r"$\rho$-Lipschitz",
         r"the twin shares the label, and the segments from $x_j$ to $x_j+\alpha$ are in the domain",
-        r"$\alpha$ is independent of the model trained without $z_i$",
+        r"$\alpha$ is independent of the model trained without $z_i$, $\mathbb E\alpha=0$, "
+        r"$\mathbb E\alpha\alpha^\top=C$",
     ),
     verdict=Verdict.HOLDS,
     holds=r"""
 As stated; no stability, generalization or model bias is assumed. For any other loss the same holds
 for its own loss-based memorization, $\mathbb E\ell(h_{S^{\setminus i}},z_i)-\mathbb
-E\ell(h_S,z_i)$. If both models fit their samples equally well, memorization *is* half the curvature
-times the squared distance of the twin (over $L$), to within the third-order term.
+E\ell(h_S,z_i)$. If both models fit their samples equally well and $C=\sigma^2I$, memorization *is*
+$\frac{\sigma^2}{2L}$ times the curvature, to within the third-order term.
 """,
     proof=r"""
 With predictions drawn from $p_h$, accuracy on $z_i$ is $1-\mathbb E\ell(\cdot,z_i)/L$, so
@@ -284,8 +287,10 @@ $\alpha$ on the axes at distance $2T/(\rho d)$,
 $$\frac{2T^3}{3\rho^2d^3}\le L\tanh\frac\varepsilon2+\tau,\qquad\text{so}\qquad
 \varepsilon\ge2\,\mathrm{artanh}\frac{2T^3/(3\rho^2d^3)-\tau}L .$$""",
     assumptions=(
+        r"$0\le\ell\le L$, and the Hessian in $x$ is $\rho$-Lipschitz",
         r"the twin shares the label, and the segments from $x_j$ to $x_j+\alpha$ are in the domain",
-        r"$\alpha$ is independent of the model trained without $z_i$",
+        r"$\alpha$ is independent of the model trained without $z_i$, $\mathbb E\alpha=0$, "
+        r"$\mathbb E\alpha\alpha^\top=C$",
         r"$\mathcal A$ is $\varepsilon$-differentially private for adding and removing one sample",
     ),
     verdict=Verdict.HOLDS,
@@ -310,8 +315,9 @@ gives equality at every $\varepsilon$.
 """,
     rebuttal="",
     effect=r"""
-"Privacy implies low curvature" becomes true when *fits its samples equally well* is added. For a
-constant algorithm $\tau$ is the curvature term itself, and the bound says nothing, as it should.
+"Privacy implies low curvature" becomes true when *fits fresh twins as well as old ones* is added,
+at the distance that matters. For a constant algorithm $\tau$ is the curvature term itself, to
+within the third-order term, and the bound says nothing, as it should.
 """,
     prior_art=r"""
 T1 and the tight total variation distance. Not in the paper.

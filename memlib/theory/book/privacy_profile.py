@@ -109,7 +109,7 @@ on the event where the first probability exceeds the second.
 """,
     rebuttal="",
     effect=r"""
-For composed and subsampled mechanisms, such as DP-SGD, $\delta(0)$ is far below
+For composed and subsampled mechanisms, such as DP-SGD, $\delta(0)$ can be far below
 $1-e^{-\varepsilon}$: a fair comparison of measured memorization with theory uses it.
 """,
     prior_art=r"""

@@ -32,11 +32,10 @@ def _printed_fails() -> Evidence:
 
 
 def _repaired() -> Evidence:
-    mem, least = FITTED - UNSURE, (FITTED - UNSURE) / FITTED
+    mem, least, ratio = FITTED - UNSURE, (FITTED - UNSURE) / FITTED, UNSURE / FITTED
     summary = (
-        rf"$\mathbb E\ell(h_{{S^{{\setminus i}}}},z_i)-\mathbb "
-        rf"E\ell(h_S,z_i)=\ln\frac{{99}}{{20}}\ge"
-        rf"1-\frac{{20}}{{99}}={show(least)}\ge\mathrm{{mem}}={show(mem)}$."
+        rf"$\mathbb E\ell(h_{{S^{{\setminus i}}}},z_i)-\mathbb E\ell(h_S,z_i)="
+        rf"-\ln({show(ratio)})\ge1-{show(ratio)}={show(least)}\ge\mathrm{{mem}}={show(mem)}$."
     )
     return Evidence(least == Fraction(79, 99) and least > mem, summary, instance=INTERPOLATOR)
 
@@ -81,7 +80,8 @@ A_4 = Claim(
     paper="privacy",
     location="Section 5.1 (Remark and its takeaway), Appendix A.4",
     printed=r"""
-Theorem 5.1 holds for cross-entropy "replacing $L$ with 1": from $a-b\le\frac{a-b}a\le\ln\frac ab$
+Theorem 5.1 is stated for cross-entropy "replacing $L$ with 1". The proof is that, from
+$a-b\le\frac{a-b}a\le\ln\frac ab$
 with $a=\Pr[h_{S^{\setminus i}}(x_j)=y_j]$, $b=\Pr[h_S(x_i)=y_i]$,
 
 $$\mathrm{mem}(\mathcal A,S,i)\le\mathbb E_\phi\ell(h_S,z_i)-\mathbb
@@ -110,7 +110,7 @@ the logarithm and the mean cannot be exchanged, as the last check shows, and at 
 relates the two samples.
 """,
     effect=r"""
-The experiments use cross-entropy throughout; Theorem 5.1 does not cover them.
+The experiments use cross-entropy; the proof of Theorem 5.1 does not carry over to them.
 """,
     prior_art=r"""
 $\ln$ is steeper than 1 on $(0,1)$; the coupling argument is standard.

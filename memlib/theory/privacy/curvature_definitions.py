@@ -76,7 +76,7 @@ Triangle inequality for the second part; the first is executed.
 i}})|$ is ever used, so that it makes no difference.
 """,
     effect=r"""
-None beyond the assumption list; $\Delta$ can be dropped for $\beta$.
+None beyond the assumption list, from which $\Delta$ can be dropped in favor of $\beta$.
 """,
     prior_art=r"""
 Elementary.
@@ -130,10 +130,11 @@ EQ_6 = Claim(
     id="privacy/eq-6",
     title="Lipschitz Hessian",
     paper="privacy",
-    location="Section 3, Eq. (6)",
+    location="Section 3, Eq. (6); Section 7",
     printed=r"""
 $\|\nabla^2_{z_1}\ell(h,z_1)-\nabla^2_{z_2}\ell(h,z_2)\|\le\rho\|z_1-z_2\|$ for all
-$z_1,z_2\in\mathcal Z$, $h\in\mathrm{Range}(\mathcal A)$.""",
+$z_1,z_2\in\mathcal Z$, $h\in\mathrm{Range}(\mathcal A)$. The theory relies on "stability,
+generalization, and Lipshitzness, and thus can be applied in non-convex settings such as DNNs".""",
     assumptions=(),
     verdict=Verdict.GAP,
     holds=r"""
@@ -285,7 +286,7 @@ $\frac12$ on a constructed one.
 by $4m-1$.
 """,
     effect=r"""
-In "the ball is unconstrained" the third-order term becomes the largest of all.
+Where the size of the ball "is unconstrained", so is the third-order term of $c_1$ and $c_2$.
 """,
     prior_art=r"""
 Elementary.

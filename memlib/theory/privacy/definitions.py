@@ -334,7 +334,7 @@ Vondrak is for deterministic algorithms, or for each fixed $\phi$. The lemma onl
 E_\phi[R_{emp}-R]|$, for which such a reading is natural.
 """,
     effect=r"""
-On the probabilities in Theorems 5.1 and 5.3; not on the reasons for which they fail.
+It changes the probabilities in Theorems 5.1 and 5.3, not the reasons for which they fail.
 """,
     prior_art=r"""
 Markov's inequality.

@@ -20,9 +20,10 @@ NOISE = Fraction(1, 2)  # the population risk of every hypothesis below
 
 @dataclass(frozen=True)
 class Patched:
-    """Predicts 0 except at finitely many inputs. Inputs are drawn from a continuous "
-    "distribution, so
-    that the exceptions do not count in the population risk.
+    """Predicts 0 except at finitely many inputs.
+
+    Inputs are drawn from a continuous distribution, so that the exceptions do not count in the
+    population risk.
     """
 
     exceptions: tuple[tuple[int, int], ...] = ()
@@ -213,12 +214,14 @@ risk plus an error of at most $\gamma$. The population risks enter with weight $
 difference contributes at most $\beta$, which (5) bounds by $2\Delta$; the errors contribute
 $m\cdot2\gamma+(m-1)\cdot2\gamma$. At $j=i$ the bound is the exact maximum over all losses that meet
 the constraints. The printed proof subtracts $R_{emp}(h_{S^{\setminus i}},S^{\setminus i})$ where
-$z_j$ has been split off, which needs $S^{\setminus j}$.
+$z_j$ has been split off, which needs $S^{\setminus j}$. The instance has three samples because two
+are too few: then $S^{\setminus i}$ is $z_j$ alone, so that (4) itself bounds the loss there.
 """,
     rebuttal=r"""
 *With the $\gamma$ of Lemma A.1's formula the statement is true.* It is: the right side is then at
-least $7L$, and every loss difference is at most $L$. *For $j=i$ no algorithm is shown to break it.*
-Right; there the printed proof has a gap, and the repaired bound is smaller.
+least $7L$, and every loss difference is at most $L$. *For $j=i$ the lemma holds.* It does, with the
+rate of (4) for (24), which the proof needs there and does not cite; and it holds with a smaller
+bound.
 """,
     effect=r"""
 Theorem 5.1 and Lemma A.4 apply it with $j\ne i$. A route that multiplies an empirical-risk gap by

@@ -117,7 +117,8 @@ curvature has the wrong weight in both theorems. Moments with $\mathbb E\alpha\a
 restore the trace, but the proof prints 1.
 """,
     effect=r"""
-Halves the coefficient of curvature in (8), doubles the offset relative to it in (10).
+With the $\frac12$ curvature has weight $\frac1{2L}$ in (8), and the whole right side of (10) is
+doubled.
 """,
     prior_art=r"""
 Nesterov and Polyak (2006).

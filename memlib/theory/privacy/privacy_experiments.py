@@ -56,14 +56,14 @@ $\varepsilon$ from 5 to 100. "A very strong match" that validates Theorem 5.3.""
     holds=r"""
 An average loss is not a bound on the loss. Over the budgets used, the factor of the theorem,
 $1-e^{-\varepsilon}$, is constant to within 0.7 %, so that the fit has no means of testing it; and
-$c_2$, which the theorem makes proportional to $L$ through $\gamma$, is held constant.
+$c_2$, which has a part proportional to $L$ (by Lemma A.1 $\gamma\ge2L/m$), is held constant.
 """,
     proof=r"""
 Executed.
 """,
     rebuttal=r"""
 *The curve follows the data.* Curvature follows the average training loss, then; an interesting
-observation, with four fitted constants.
+observation, with at least four fitted constants.
 """,
     effect=r"""
 Budgets below 1 would be needed to see the factor.
@@ -77,8 +77,7 @@ Elementary.
         Check(Kind.EXACT, Role.FAILING_STEP, "An average is no bound.", _mean_is_no_bound),
         Check(Kind.EXACT, Role.FAILING_STEP, "The factor is saturated.", _saturated),
     ),
-    gist=r"$1-e^{-\varepsilon}$ is flat from $\varepsilon=5$ to 100; an average loss bounds "
-    r"nothing",
+    gist=r"$1-e^{-\varepsilon}$ is flat from $\varepsilon=5$ to 100; an average loss is no bound",
 )
 
 
@@ -220,7 +219,7 @@ executed.
 empirical.
 """,
     effect=r"""
-LiRA uses confidences, and so finds samples that memorization by labels does not.
+LiRA uses confidences, and so can find samples that memorization by labels does not.
 """,
     prior_art=r"""
 Yeom et al. (2018) for the attack and its advantage; Carlini et al. (2022).

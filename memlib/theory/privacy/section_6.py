@@ -175,8 +175,8 @@ left side has the unit of $H$ and the right side its square: in other units any 
 means.
 """,
     effect=r"""
-For the experiments only the ranking of samples matters, and A.10 shows that both scores give
-similar plots. The step from measured score to theorem is the square root.
+A straight line against $\mathrm{tr}H^2$ is evidence about $\mathrm{tr}H$ only through a square
+root. A.10 repeats the plots with $\mathrm{tr}H$, and reports almost the same.
 """,
     prior_art=r"""
 Inequalities between Schatten norms.

@@ -15,16 +15,19 @@ CREST, VALLEY = (0, 2), (Fraction(1, 2), 2)
 
 # A.7: stability used at a training sample --------------------------------------------------------
 
-ONES = ((0, 1), (0, 1))
+#: Three samples, so that the model with all of them inverts the label and the other repeats it.
+ONES = ((0, 1), (0, 1), (0, 1))
 
 
 def _at_a_training_sample() -> Evidence:
     beta = worlds.error_stability(COIN, len(ONES))
     full, left = COIN.learner(ONES), COIN.learner(without(ONES, 0))
-    change = worlds.loss(COIN, left, ONES[1]) - worlds.loss(COIN, full, ONES[1])
+    twin = ONES[-1]
+    change = worlds.loss(COIN, full, twin) - worlds.loss(COIN, left, twin)
     summary = (
-        rf"Fair coins and a learner that repeats or inverts a label: $\beta={show(beta)}$ in (3), "
-        rf"and the loss at the training sample $z_j$ changes by {show(change)}."
+        rf"Fair coins and a learner that inverts a label if trained on {len(ONES)} samples and "
+        rf"repeats it if trained on one less: $\beta={show(beta)}$ in (3), and the difference at "
+        rf"the training sample $z_j$, printed as at most $\beta$, is {show(change)}."
     )
     return Evidence(beta == 0 and change == 1, summary)
 
@@ -63,7 +66,8 @@ Executed: $\beta=0$ and a full change at $z_j$.
 *Under privacy both are bounded by Lemma 5.2.* Right, and that repairs the first half.
 """,
     effect=r"""
-The second half is what the instance *far from all twins* of Theorem 5.3 uses.
+The proof of Theorem 5.3 does not reach its mean over $D$; the instance of that theorem *far from
+all twins* breaks it there.
 """,
     prior_art=r"""
 Elementary.
