@@ -144,6 +144,8 @@ class Visitor:
             self.last[2].page.close()
         if rendering not in self.contexts:
             self.contexts[rendering] = self.browser.new_context(**RENDERINGS[rendering])
+            if rendering == "dark":  # a formula has the color of its text, typeset or not
+                self.contexts[rendering].route("**/mathjax/**", lambda route: route.abort())
         visit = Visit(self.contexts[rendering].new_page(), self.address, name)
         visit.listen()
         self.last = (name, rendering, visit)

@@ -147,7 +147,7 @@ def _mem_hard_soft() -> Evidence:
 
 EQ_2 = Claim(
     id="privacy/eq-2",
-    title="Memorization",
+    title="Memorization of a sample",
     paper="privacy",
     location="Section 3, Eq. (2)",
     printed=r"""
