@@ -12,7 +12,7 @@ Example:
     >>> twins = (((1, 0), 1), ((1, 1), 1))
     >>> run = Training(twins, (0, 0), Fraction(1, 2), 2)
     >>> [str(loss) for loss in run.curve(0)]
-    ['1/2', '1/8', '9/512']
+    ['1/2', '1/8', '25/512']
 """
 
 from collections.abc import Sequence

@@ -165,7 +165,7 @@ def test_next_leads_through_the_whole_book_and_previous_back(page: Page, address
         page.wait_for_function("was => !location.pathname.endsWith(was)", arg=walked[-1])
         walked.append(page.url.split("#")[0].removeprefix(f"{address}/"))
     assert walked == [*TOC, TOC[-2]]
-    assert page.locator("a.right-next").count() == 1
+    expect(page.locator("a.right-next")).to_have_count(1)
 
 
 def test_a_link_into_a_closed_box_opens_it(page: Page) -> None:
