@@ -264,6 +264,9 @@ def _links(claim: Claim, results: Sequence[Result], root: Path | None) -> list[s
             parts.append(f"{label}: " + ", ".join(link(name, present) for name in ids))
     if root is not None and (root / f"{claim.chapter}.md").exists():
         parts.append(f"Taught in [](../{claim.chapter}.md)")
+    if claim.checks:
+        module = claim.checks[0].run.__module__
+        parts.append(f"Code: `{module.replace('.', '/')}.py`")
     return [" · ".join(parts) + ".", ""] if parts else []
 
 

@@ -386,6 +386,13 @@ def test_the_pictures_are_well_formed_and_name_themselves(results: list[Result])
     assert len(ids) == len(set(ids))
 
 
+def test_every_entry_names_the_file_of_its_checks(results: list[Result]) -> None:
+    text = "".join(ledger_pages(results).values())
+    files = re.findall(r"Code: `([^`]+)`", text)
+    assert len(files) == len(CLAIMS)
+    assert all((Path(__file__).resolve().parents[2] / file).exists() for file in files)
+
+
 # On the command line and in a notebook -------------------------------------------------------
 
 
