@@ -10,7 +10,6 @@
 - The theme does not name the buttons that unfold a chapter, and names its search field otherwise
   than it reads.
 - A page that is generated has no source that could be edited in the repository.
-
 - The search ranks a page that has the words of a title in its text before the thing that is
   called so; `search_scorer.js` ranks names first.
 

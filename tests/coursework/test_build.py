@@ -14,8 +14,8 @@ from nbformat.v4 import new_code_cell
 from scripts import assignments
 from scripts.assignments import Assignment, build, find, load, masters, secrets, squeeze, write_bank
 from tests.coursework.conftest import NAME, Built, write_master
+from tests.site.conftest import SITE, missing
 
-SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 TEXT = {".html", ".js", ".json", ".ipynb", ".txt", ".py", ".md", ".svg", ".xml"}
 #: As on Colab: the notebook is nowhere on the disk, and otter-grader is not installed.
 ELSEWHERE = "import sys; sys.modules['otter'] = None"
@@ -107,7 +107,7 @@ def test_the_search_of_a_site_finds_a_solution_in_a_page_and_in_a_download(
 
 def test_no_solution_and_no_hidden_test_is_on_the_site(tmp_path: Path) -> None:
     if not (SITE / "index.html").exists():
-        pytest.skip("The book is not built: run `make book` first")
+        missing("The book is not built: run `make book` first")
     texts = []
     for name, master in masters().items():
         assignment = build(master, tmp_path / name, prove=False)
