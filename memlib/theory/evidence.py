@@ -104,8 +104,9 @@ def derived(derivation: Derivation) -> Evidence:
     return Evidence(not failures, summary, {"latex": derivation.latex(), "steps": steps})
 
 
-#: Seconds that z3 may take for one question; after that its answer is `unknown`.
-SOLVER_SECONDS: ContextVar[float] = ContextVar("SOLVER_SECONDS", default=60.0)
+#: Work that z3 may do for one question, in its own units (some six million a second); after that
+#: its answer is `unknown`. No clock: a busy machine must not change what is decided.
+SOLVER_WORK: ContextVar[int] = ContextVar("SOLVER_WORK", default=400_000_000)
 
 _CAN = {"sat": "can be met", "unsat": "cannot be met", "unknown": "may or may not be met"}
 
@@ -125,17 +126,15 @@ def decide(hypotheses: Sequence[Any], conclusion: Any, statement: str) -> Eviden
     """
     import z3
 
-    solver = _solver()
-    solver.add(*hypotheses)
-    possible = solver.check()
-    solver.add(z3.Not(conclusion))
-    answer = solver.check()
+    possible, _ = _ask(_question(hypotheses))
+    question = _question([*hypotheses, z3.Not(conclusion)])
+    answer, found = _ask(question)
     passed = possible == z3.sat and answer == z3.unsat
     summary = f"{statement} z3: the hypotheses {_CAN[str(possible)]}, with the negation they "
     summary += f"{_CAN[str(answer)]}."
     if answer == z3.sat:
-        summary += f" Counterexample: `{_assignment(solver.model())}`."
-    data = {"smt2": solver.to_smt2(), "answer": str(answer), "hypotheses": str(possible)}
+        summary += f" Counterexample: `{found}`."
+    data = {"smt2": question, "answer": str(answer), "hypotheses": str(possible)}
     return Evidence(passed, summary, data)
 
 
@@ -151,21 +150,34 @@ def witness(formulas: Sequence[Any], statement: str) -> Evidence:
     """
     import z3
 
-    solver = _solver()
-    solver.add(*formulas)
-    answer = solver.check()
-    found = _assignment(solver.model()) if answer == z3.sat else ""
+    question = _question(formulas)
+    answer, found = _ask(question)
     summary = f"{statement} z3: this {_CAN[str(answer)]}" + (f", by `{found}`." if found else ".")
-    data = {"smt2": solver.to_smt2(), "answer": str(answer), "instance": found}
+    data = {"smt2": question, "answer": str(answer), "instance": found}
     return Evidence(answer == z3.sat, summary, data)
 
 
-def _solver() -> Any:
+def _question(formulas: Sequence[Any]) -> str:
+    """The formulas in SMT-LIB."""
     import z3
 
     solver = z3.Solver()
-    solver.set("timeout", int(1000 * SOLVER_SECONDS.get()))
-    return solver
+    solver.add(*formulas)
+    return str(solver.to_smt2())
+
+
+def _ask(question: str) -> tuple[Any, str]:
+    """z3's answer to a question in SMT-LIB, and the numbers that meet it, if there are any.
+
+    In a context of its own: how z3 searches depends on all that its context was asked before.
+    """
+    import z3
+
+    solver = z3.Solver(ctx=z3.Context())
+    solver.set("rlimit", SOLVER_WORK.get())
+    solver.from_string(question)
+    answer = solver.check()
+    return answer, _assignment(solver.model()) if answer == z3.sat else ""
 
 
 def _assignment(model: Any) -> str:

@@ -19,7 +19,7 @@ from types import FunctionType
 from typing import Any
 
 from memlib.theory.claims import Check, Claim, Kind, Outcome, judge, perform
-from memlib.theory.evidence import SOLVER_SECONDS
+from memlib.theory.evidence import SOLVER_WORK
 
 FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.GtE,
@@ -45,9 +45,9 @@ CHANGES: tuple[Callable[[Any], Any], ...] = (
     lambda c: c / 2,
 )
 
-#: Seconds of processor time after which a changed check is given up, and seconds for one question
-#: to z3. A change that is given up counts as not noticed.
-PATIENCE, SOLVER_PATIENCE = 10.0, 5.0
+#: Seconds of processor time after which a changed check is given up, and z3's work for one
+#: question. A change that is given up counts as not noticed.
+PATIENCE, SOLVER_PATIENCE = 10.0, 30_000_000
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def survivors(claim: Claim, patience: float = PATIENCE) -> Report:
     if missing := judge(claim, outcomes):
         raise ValueError(f"{claim.id} is not earned before any change: {missing[0]}")
     unseen, sites = [], 0
-    limit = SOLVER_SECONDS.set(SOLVER_PATIENCE)
+    limit = SOLVER_WORK.set(SOLVER_PATIENCE)
     try:
         for k, check in enumerate(claim.checks):
             for site in mutants(check):
@@ -232,7 +232,7 @@ def survivors(claim: Claim, patience: float = PATIENCE) -> Report:
                 if not any(_noticed(claim, outcomes, k, v, patience) for v in site.variants):
                     unseen.append(f"{check.statement} {site.name}")
     finally:
-        SOLVER_SECONDS.reset(limit)
+        SOLVER_WORK.reset(limit)
     return Report(claim.id, len(claim.checks), sites, tuple(unseen))
 
 
