@@ -171,6 +171,7 @@ def score(
         Track.eval
     ),
     gradients: Annotated[bool, typer.Option(help="Score input gradients too (CSG).")] = True,
+    curvature: Annotated[bool, typer.Option(help="Score the exact input curvature too.")] = False,
     tau: Annotated[float | None, typer.Option(help="Threshold of the learning time, Eq. 4.")] = (
         None
     ),
@@ -194,7 +195,7 @@ def score(
         recipe["track"] = track.value
         settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
         settings |= {"model": model.value, "width": width, "gradients": gradients, "tau": tau}
-        settings |= recipe | {"seed": seed}
+        settings |= recipe | {"seed": seed} | ({"curvature": True} if curvature else {})
         checkpoint = None if out is None else Path(f"{out}.checkpoint")
         if resume and out is not None and checkpoint is not None and out.exists():
             _report(results.load_table(out, settings=settings)[0], out)
@@ -203,7 +204,11 @@ def score(
         with seeded(seed, "init"):
             network = _factory(model, dataset, width)()
         tracker = DynamicsTracker(
-            dataset.ids, dataset.num_classes, tau=tau, input_grads=gradients or tau is not None
+            dataset.ids,
+            dataset.num_classes,
+            tau=tau,
+            input_grads=gradients or tau is not None,
+            curvatures=curvature,
         )
         if not resume and checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
