@@ -29,6 +29,7 @@ _SUBMODULES = frozenset(
         "dynamics",
         "ensemble",
         "errors",
+        "first_layer",
         "layers",
         "models",
         "notebook",
