@@ -41,6 +41,7 @@ _SUBMODULES = frozenset(
         "stability",
         "theory",
         "training",
+        "trajectories",
     }
 )
 
