@@ -31,6 +31,7 @@ _SUBMODULES = frozenset(
         "dynamics",
         "ensemble",
         "errors",
+        "first_layer",
         "information",
         "layers",
         "leave_one_out",

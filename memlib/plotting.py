@@ -441,7 +441,10 @@ def against_bound(
             axis.plot(edge, edge, color=GRAY, linestyle="--", linewidth=1.2)
             axis.fill_between(edge, edge, edge[1], color=GRAY, alpha=0.15, linewidth=0)
             axis.set(xscale="log", title=name, xlabel=xlabel)
-            axis.set_yscale("log", base=2)
-            axis.yaxis.set_major_formatter("{x:g}")
+            if high < 1000 * low:
+                axis.set_yscale("log", base=2)
+                axis.yaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_yscale("log")
             axis.set(ylabel=ylabel if index == 0 else "", ylim=(0.8 * low, 1.4 * high))
     return figure
