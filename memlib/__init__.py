@@ -24,12 +24,14 @@ _SUBMODULES = frozenset(
         "check",
         "checkpoints",
         "cli",
+        "curvature",
         "data",
         "datasets",
         "descent",
         "dynamics",
         "ensemble",
         "errors",
+        "first_layer",
         "information",
         "layers",
         "leave_one_out",
@@ -37,6 +39,7 @@ _SUBMODULES = frozenset(
         "models",
         "notebook",
         "ntk",
+        "piecewise",
         "plotting",
         "results",
         "runs",
@@ -45,6 +48,7 @@ _SUBMODULES = frozenset(
         "stability",
         "theory",
         "training",
+        "trajectories",
     }
 )
 
