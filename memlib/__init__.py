@@ -46,6 +46,7 @@ _SUBMODULES = frozenset(
         "runtime",
         "selfcheck",
         "stability",
+        "summarize",
         "theory",
         "training",
         "trajectories",
