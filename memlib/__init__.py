@@ -32,6 +32,7 @@ _SUBMODULES = frozenset(
         "ensemble",
         "errors",
         "first_layer",
+        "influence",
         "information",
         "layers",
         "leave_one_out",
@@ -49,6 +50,7 @@ _SUBMODULES = frozenset(
         "summarize",
         "theory",
         "training",
+        "weight_space",
         "trajectories",
     }
 )
