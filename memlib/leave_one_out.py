@@ -123,7 +123,7 @@ def changes(
 
     Cost: one Cholesky factorization with inverse (infinite time) or one eigendecomposition, of
     size n k; then `O(n^2 k^2 (1 + q b))` for groups of b rows in all, q = 18 points (36 where steps
-    overshoot, 128 below 32 steps). Memory: the kernel's size, three times; a batch's tables have
+    overshoot, 64 below 16 steps). Memory: the kernel's size, three times; a batch's tables have
     at most 1 MiB each, or one group.
     """
     kernel, residuals = check_system(kernel, residuals)
