@@ -8,6 +8,7 @@ from memlib.theory.book import (
     erf_bound,
     langevin_si,
     learning_time,
+    loo_any_time,
     loo_one_inverse,
     no_signal,
     orders_of_loss,
@@ -26,6 +27,7 @@ CLAIMS = (
     *erf_bound.CLAIMS,
     *langevin_si.CLAIMS,
     *loo_one_inverse.CLAIMS,
+    *loo_any_time.CLAIMS,
     *privacy.CLAIMS,
     *privacy_profile.CLAIMS,
 )
