@@ -93,9 +93,10 @@ def _held_out() -> Evidence:
     held_out = [LEVEL.curve(i, left_out=i)[-1] for i in samples]
     summary = (
         r"R2 on the same run, at its last step: $L\,\mathrm{mem}$ is the loss of the sample when "
-        "left out minus its loss, "
-        + ", ".join(f"${float(out):.3f}-{float(left):.3f}$" for out in held_out)
-        + ". Held-out difficulty alone tells the three apart."
+        "left out, "
+        + ", ".join(f"{float(out):.3f}" for out in held_out)
+        + f", minus its loss, {float(left):.1g} for each. Held-out difficulty alone tells the "
+        "three apart."
     )
     differences = [out - left for out in held_out]
     return Evidence(mem == differences and 0 < left < min(held_out), summary, {}, {}, LEVEL)
@@ -150,7 +151,7 @@ The empirical relation stands; its explanation is open.
 That an upper bound orders nothing is common knowledge.
 """,
     chapter="part2/memorization-and-learning-time",
-    uses=("orders/thm-4.1", "book/no-signal"),
+    uses=("orders/thm-4.1", "book/no-signal", "book/r2"),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Equal losses, unequal memorization.", _no_order),
         Check(Kind.EXACT, Role.REPAIRED, "Held-out losses there.", _held_out),
