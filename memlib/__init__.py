@@ -27,12 +27,18 @@ _SUBMODULES = frozenset(
         "curvature",
         "data",
         "datasets",
+        "descent",
         "dynamics",
         "ensemble",
         "errors",
+        "first_layer",
+        "information",
         "layers",
+        "leave_one_out",
+        "linearized",
         "models",
         "notebook",
+        "ntk",
         "piecewise",
         "plotting",
         "results",
@@ -42,6 +48,7 @@ _SUBMODULES = frozenset(
         "stability",
         "theory",
         "training",
+        "trajectories",
     }
 )
 
