@@ -130,8 +130,8 @@ def _networks() -> Evidence:
     return Evidence(
         found is None,
         "Random ReLU networks of up to four layers, five classes and four inputs, in float64: "
-        "`memlib.curvature` computes the right side, and `torch.autograd.functional.hessian` the left one. "
-        f"Apart by more than a part in $10^8$: `{found}`.",
+        "`memlib.curvature` computes the right side, `torch.autograd.functional.hessian` the left "
+        f"one. Apart by more than a part in $10^8$: `{found}`.",
     )
 
 
