@@ -25,6 +25,7 @@ _SUBMODULES = frozenset(
         "checkpoints",
         "cli",
         "curvature",
+        "curvature_runs",
         "data",
         "datasets",
         "descent",
