@@ -23,6 +23,7 @@ _LITTLE_NOISE = 0.7  # below it privacy losses are so large that the coarse widt
 _NEGLIGIBLE = 1e-8  # the profile is kept up to the epsilon with this delta
 _POINTS = 100
 _ERROR, _LEAST_ERROR = 0.01, 0.001  # relative and absolute error that is asked of epsilon
+_LEAST_EPSILON, _MOST_EPSILON = 0.05, 500.0
 _LEAST_NOISE = 0.2  # below it a single step costs an epsilon of tens
 
 
@@ -90,7 +91,7 @@ class MemorizationBound:
             FractionOutOfRange: delta is not in [0, 1).
             WrongType: One of them is no number.
         """
-        number, part = _number("epsilon", epsilon), _delta(delta)
+        number, part = _number("epsilon", epsilon), checked_delta(delta)
         pure = memorization_bound(number)
         value = pure + part * (1 - pure)  # the same as the quotient above, without overflow
         guarantee = f"({number:g}, {part:g})-differential privacy"
@@ -138,7 +139,7 @@ class MemorizationBound:
 
         Cost: about 1 s, growing with the steps; the last 64 profiles are kept.
         """
-        sigma, rate = _noise(noise), _rate(sample_rate)
+        sigma, rate = checked_noise(noise), _rate(sample_rate)
         number = whole_number("steps", steps)
         profile = _dp_sgd_profile(sigma, rate, number)
         guarantee = f"DP-SGD: noise {sigma:g}, sampling rate {rate:g}, {number} steps"
@@ -207,7 +208,7 @@ def epsilon_spent(noise: float, sample_rate: float, steps: int, delta: float) ->
         delta: The additive part, in (0, 1).
 
     Returns:
-        epsilon for adding or removing one sample; infinity without noise.
+        epsilon for adding or removing one sample; infinity without noise and above 500.
 
     Raises:
         NotPositive: noise is negative, infinite or not a number, or steps is below 1.
@@ -220,11 +221,13 @@ def epsilon_spent(noise: float, sample_rate: float, steps: int, delta: float) ->
         >>> round(epsilon_spent(noise=1.0, sample_rate=0.05, steps=20, delta=1e-5), 1)
         2.0
     """
-    sigma, rate, part = _noise(noise), _rate(sample_rate), open_fraction("delta", delta)
+    sigma, rate, part = checked_noise(noise), _rate(sample_rate), open_fraction("delta", delta)
     number = whole_number("steps", steps)
     if sigma == 0:
         return math.inf
     coarse = _prv(sigma, rate, number, part, 0.1)
+    if math.isinf(coarse):
+        return math.inf
     # half of the error that `noise_for` asks for, so that what it found is never overspent
     error = max(_ERROR * coarse, _LEAST_ERROR) / 2
     return min(coarse, _prv(sigma, rate, number, part, error))
@@ -237,7 +240,7 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, steps: int) -> f
     about 1 % of epsilon, and 2 % at the lowest budgets.
 
     Args:
-        epsilon: The budget, from 0.05 to 1000.
+        epsilon: The budget, from 0.05 to 500.
         delta: The additive part, in (0, 1).
         sample_rate: Probability q with which a step draws a sample, in (0, 1].
         steps: Number of steps.
@@ -247,7 +250,7 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, steps: int) -> f
 
     Raises:
         NotPositive: epsilon is not positive, or steps is below 1.
-        InvalidInput: epsilon is outside [0.05, 1000], or would need a noise below 0.2.
+        InvalidInput: epsilon is outside [0.05, 500], or would need a noise below 0.2.
         FractionOutOfRange: sample_rate is not in (0, 1], or delta not in (0, 1).
         WrongType: An argument is no number, or steps is not whole.
 
@@ -256,8 +259,9 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, steps: int) -> f
     target = _number("epsilon", epsilon)
     if target == 0:
         raise NotPositive("epsilon", epsilon, "Pass a positive number.")
-    if not 0.05 <= target <= 1000:
-        raise InvalidInput("epsilon", epsilon, "Pass a number from 0.05 to 1000, or the noise.")
+    if not _LEAST_EPSILON <= target <= _MOST_EPSILON:
+        fix = f"Pass a number from {_LEAST_EPSILON} to {_MOST_EPSILON:g}, or the noise."
+        raise InvalidInput("epsilon", epsilon, fix)
     rate, part = _rate(sample_rate), open_fraction("delta", delta)
     noise = _least_noise_for(target, part, rate, whole_number("steps", steps))
     if noise is None:
@@ -301,22 +305,27 @@ def optional(module: str) -> Any:
         raise ModuleNotFoundError(f"{error}. {fix}", name=error.name) from error
 
 
+@lru_cache(maxsize=256)
 def _prv(noise: float, rate: float, steps: int, delta: float, error: float) -> float:
     accountant = optional("opacus.accountants").PRVAccountant()
     accountant.history = [(noise, rate, steps)]
     with _expected_warnings():
-        return float(accountant.get_epsilon(delta, eps_error=error))
+        found = float(accountant.get_epsilon(delta, eps_error=error))
+    return found if found <= _MOST_EPSILON else math.inf  # also if it is not a number
 
 
 @contextmanager
 def _expected_warnings() -> Iterator[None]:
-    """Keep back two warnings of Opacus that are about the width of its mesh, not about epsilon."""
+    """Keep back warnings of Opacus that are about its mesh and say nothing of epsilon."""
     with warnings.catch_warnings():
         # The PRV accountant asks the Renyi accountant only for a width that is surely wide
         # enough; the order that is best for it may be the last one on its list.
         warnings.filterwarnings("ignore", "Optimal order is the (largest|smallest) alpha")
-        # At the far end of a mesh wider than 700, e^t is infinite, and the cell is not used:
-        # the mass there is below the least float.
+        # On a mesh that reaches privacy losses t with |t| > 709, e^|t| is infinite, and the cells
+        # there hold infinity or NaN. The search for epsilon starts at t = 0 and goes right; there
+        # it takes these cells for too large, which they are for every epsilon up to 500.
+        # If every sample is drawn, log(1 - q) is minus infinity, as it should be.
+        warnings.filterwarnings("ignore", "divide by zero", RuntimeWarning, r"opacus\.")
         warnings.filterwarnings(
             "ignore", "(overflow|invalid value) encountered", RuntimeWarning, r"opacus\."
         )
@@ -359,7 +368,8 @@ def _number(name: str, value: object) -> float:
     return number
 
 
-def _noise(value: object) -> float:
+def checked_noise(value: object) -> float:
+    """Return a noise multiplier: 0, or 0.2 and more, and finite; else raise InvalidInput."""
     number = _number("noise", value)
     if math.isinf(number):
         raise NonFiniteNumber("noise", value, "Pass a finite number.")
@@ -376,7 +386,8 @@ def _rate(value: object) -> float:
     return number
 
 
-def _delta(value: object) -> float:
+def checked_delta(value: object) -> float:
+    """Return the additive part of a guarantee, in [0, 1); else raise InvalidInput."""
     number = _number("delta", value)
     if number >= 1:
         raise FractionOutOfRange("delta", value, "Pass 0 or a number below 1.")

@@ -14,7 +14,7 @@ from scipy.special import betaincinv, ndtri
 from torch import nn
 
 from memlib import results
-from memlib.accounting import MemorizationBound, epsilon_spent, noise_for
+from memlib.accounting import MemorizationBound, checked_delta, epsilon_spent, noise_for
 from memlib.errors import EmptySelection, InvalidInput, WrongShape, WrongType
 from memlib.private_runs import draw_pairs, pair_settings, private_runs
 from memlib.private_training import PrivateHistory, PrivateRecipe, train_private
@@ -169,7 +169,7 @@ def certified_epsilon(
         >>> round(float(certified_epsilon(100, 100, 0, 100)), 2)
         3.28
     """
-    part = MemorizationBound.approximate(0.0, delta).value
+    part = checked_delta(delta)
     p, q = _confident(correct_in, runs_in, correct_out, runs_out, confidence, samples)
     hits, misses = (p - part) / q, (1 - q - part) / (1 - p)
     return np.log(np.maximum(np.maximum(hits, misses), 1.0))

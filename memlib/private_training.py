@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from memlib import runtime
-from memlib.accounting import MemorizationBound, epsilon_spent, noise_for, optional
+from memlib.accounting import (
+    MemorizationBound,
+    checked_noise,
+    epsilon_spent,
+    noise_for,
+    optional,
+)
 from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.data import Dataset
 from memlib.errors import (
@@ -26,6 +32,8 @@ from memlib.errors import (
     NotPositive,
     TooLarge,
     TrainingDiverged,
+    WrongShape,
+    WrongType,
 )
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
@@ -53,6 +61,7 @@ class PrivateRecipe:
 
     Raises:
         NotPositive: A count, lr, clip or epsilon is not positive, or the noise negative.
+        WrongType: One of them is no number.
         InvalidInput: momentum cannot be used, or not exactly one of noise and epsilon is given.
         FractionOutOfRange: delta is not in (0, 1).
     """
@@ -70,9 +79,8 @@ class PrivateRecipe:
         for name in ("epochs", "batch_size"):
             runtime.whole_number(name, getattr(self, name))
         for name in ("lr", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise NotPositive(name, getattr(self, name), "Pass a positive, finite number.")
-        if not 0 <= self.momentum < 1:
+            _check_positive(name, getattr(self, name))
+        if not (isinstance(self.momentum, int | float) and 0 <= self.momentum < 1):
             fix = "Pass a number from 0 up to, not including, 1."
             raise InvalidInput("momentum", self.momentum, fix)
         runtime.open_fraction("delta", self.delta)
@@ -80,10 +88,9 @@ class PrivateRecipe:
             fix = "Pass either noise or epsilon (with delta), and not both."
             raise InvalidInput("noise", self.noise, fix)
         if self.noise is not None:
-            MemorizationBound.dp_sgd(self.noise, 1.0, 1)  # refuses a noise that cannot be used
-        elif self.epsilon is not None and not 0 < self.epsilon < math.inf:
-            fix = "Pass a positive, finite number; noise=0 trains without privacy."
-            raise NotPositive("epsilon", self.epsilon, fix)
+            checked_noise(self.noise)
+        else:
+            _check_positive("epsilon", self.epsilon)
 
     def steps(self, size: int) -> int:
         """Return the number of steps on a data set of that size."""
@@ -205,6 +212,7 @@ def train_private(
         InvalidInput: The model has a layer that mixes samples or keeps statistics of them, or
             nothing to train; or see `memlib.accounting.noise_for`.
         TooLarge: The expected batch is larger than the size.
+        WrongShape: The model's output is not (b, k).
         NotPositive: chunk, size or seed is too small.
         TrainingDiverged: The loss became NaN or infinite.
         ForeignResult: The checkpoint is of another run.
@@ -352,7 +360,7 @@ def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chu
         logits = model(dataset.images[part])
         if logits.shape != (len(part), dataset.num_classes):
             fix = f"The model must return logits of shape ({len(part)}, {dataset.num_classes})."
-            raise InvalidInput("model", tuple(logits.shape), fix)
+            raise WrongShape("model", tuple(logits.shape), fix)
         losses = F.cross_entropy(logits, dataset.labels[part], reduction="none")
         losses.sum().backward()
         optimizer.signal_skip_step(number < len(places))
@@ -381,6 +389,13 @@ def _refuse_mixing(model: nn.Module) -> None:
             )
     if not any(p.requires_grad for p in model.parameters()):
         raise InvalidInput("model", type(model).__name__, "Pass one with weights to train.")
+
+
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WrongType(name, value, "Pass a positive, finite number.")
+    if not 0 < value < math.inf:
+        raise NotPositive(name, value, "Pass a positive, finite number.")
 
 
 def _plain(history: PrivateHistory) -> list[Any]:
