@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 
 from memlib import results
 from memlib.accounting import MemorizationBound, checked_delta, epsilon_spent, noise_for
+from memlib.curvature import input_curvature
 from memlib.errors import EmptySelection, InvalidInput, WrongShape, WrongType
 from memlib.private_runs import draw_pairs, pair_settings, private_runs
 from memlib.private_training import PrivateHistory, PrivateRecipe, train_private
@@ -277,8 +277,7 @@ def score_by_privacy(
 
 
 def _input_curvature(network: nn.Module, samples: Dataset) -> Any:
-    curvature = importlib.import_module("memlib.curvature")  # only where it is asked for
-    return curvature.input_curvature(network, samples.images, samples.labels).trace
+    return input_curvature(network, samples.images, samples.labels).trace
 
 
 def _confident(

@@ -13,6 +13,7 @@ from scipy.stats import beta, binom, norm
 
 from memlib import bounds, data, models, privacy, private_runs
 from memlib.accounting import MemorizationBound, epsilon_spent, noise_for
+from memlib.curvature import input_curvature
 from memlib.errors import (
     EmptySelection,
     ForeignResult,
@@ -234,12 +235,11 @@ def test_scores_are_measured_at_every_privacy_level_and_seed(digits):
 
 
 def test_curvature_is_measured_at_every_privacy_level(digits):
-    curvature = pytest.importorskip("memlib.curvature")
     table = score_by_privacy(digits, tiny, [RECIPE], seeds=[2])
     kept = []
 
     def again(network, samples):
-        found = curvature.input_curvature(network, samples.images, samples.labels)
+        found = input_curvature(network, samples.images, samples.labels)
         kept.append(found.trace)
         return found.trace
 
