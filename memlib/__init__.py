@@ -20,6 +20,7 @@ __all__ = ["__version__", "device", "scale", "seeded"]
 
 _SUBMODULES = frozenset(
     {
+        "accounting",
         "bounds",
         "check",
         "checkpoints",
@@ -42,6 +43,10 @@ _SUBMODULES = frozenset(
         "ntk",
         "piecewise",
         "plotting",
+        "privacy",
+        "private_ensemble",
+        "private_runs",
+        "private_training",
         "results",
         "runs",
         "runtime",
