@@ -20,16 +20,20 @@ __all__ = ["__version__", "device", "scale", "seeded"]
 
 _SUBMODULES = frozenset(
     {
+        "attacks",
         "bounds",
         "check",
         "checkpoints",
         "cli",
+        "corruptions",
         "data",
         "datasets",
+        "detection",
         "dynamics",
         "ensemble",
         "errors",
         "layers",
+        "membership",
         "models",
         "notebook",
         "plotting",
@@ -37,6 +41,7 @@ _SUBMODULES = frozenset(
         "runs",
         "runtime",
         "selfcheck",
+        "splits",
         "stability",
         "theory",
         "training",
