@@ -1,4 +1,4 @@
-"""The command line: `memlib data`, `score`, `memorization`, `results` and `ledger`."""
+"""The command line: `memlib data`, `score`, `trajectories`, `memorization`, and so on."""
 
 from __future__ import annotations
 
@@ -171,6 +171,7 @@ def score(
         Track.eval
     ),
     gradients: Annotated[bool, typer.Option(help="Score input gradients too (CSG).")] = True,
+    curvature: Annotated[bool, typer.Option(help="Score the exact input curvature too.")] = False,
     tau: Annotated[float | None, typer.Option(help="Threshold of the learning time, Eq. 4.")] = (
         None
     ),
@@ -194,7 +195,7 @@ def score(
         recipe["track"] = track.value
         settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
         settings |= {"model": model.value, "width": width, "gradients": gradients, "tau": tau}
-        settings |= recipe | {"seed": seed}
+        settings |= recipe | {"seed": seed} | ({"curvature": True} if curvature else {})
         checkpoint = None if out is None else Path(f"{out}.checkpoint")
         if resume and out is not None and checkpoint is not None and out.exists():
             _report(results.load_table(out, settings=settings)[0], out)
@@ -203,7 +204,11 @@ def score(
         with seeded(seed, "init"):
             network = _factory(model, dataset, width)()
         tracker = DynamicsTracker(
-            dataset.ids, dataset.num_classes, tau=tau, input_grads=gradients or tau is not None
+            dataset.ids,
+            dataset.num_classes,
+            tau=tau,
+            input_grads=gradients or tau is not None,
+            curvatures=curvature,
         )
         if not resume and checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
@@ -223,6 +228,40 @@ def score(
             results.save_table(out, table, stamp)
             checkpoint.unlink()
         _report(table, out)
+
+
+@app.command()
+def trajectories(
+    out: Annotated[Path, typer.Option(help="Npz file to write.")],
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    model: Annotated[
+        list[Network] | None, typer.Option(help="Network to train; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each network, with seeds 0, 1, ...")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, if not the recipe's.")] = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Store every sample's loss, squared input gradient and verdict in every epoch of some runs.
+
+    Each network has its recipe. An interrupted call goes on from the checkpoints beside --out.
+    """
+    with _clear_errors():
+        from memlib import data as data_sets
+        from memlib import trajectories as tracked
+
+        dataset = data_sets.load(data, root=root)
+        names = [network.value for network in model or (Network.mlp, Network.small_cnn)]
+        runs = tracked.record(
+            dataset, names, out=out, seeds=seeds, epochs=epochs, resume=resume, progress=progress
+        )
+        for run in runs:
+            typer.echo(
+                f"{run.model}, seed {run.seed}: {run.epochs} epochs, training accuracy "
+                f"{run.accuracy:.4f}, mean CSL {run.csl.mean():.3f}, mean CSG {run.csg.mean():.3f}"
+            )
+        typer.echo(f"{len(runs)} runs written to {out}")
 
 
 @app.command()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
 
 from memlib import results
+from memlib.attacks import adversarial_distance, lira
+from memlib.curvature import input_curvature
 from memlib.dynamics import DynamicsTracker
 from memlib.ensemble import Recipe
 from memlib.errors import (
@@ -30,7 +34,6 @@ from memlib.training import fit, predict
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
 
     from memlib.corruptions import Plant
     from memlib.data import Dataset
@@ -45,11 +48,12 @@ _DYNAMICS = (
     "negative_aum",
 )
 _FINAL = ("final_loss", "in_confidence", "curvature", "negative_distance")
+_LINEAR = ("functional_information",)
 _FOLDS = ("confident_learning", "confident_learning_flag")
 _HALVES = ("negative_ssft", "negative_ssft_first")
 _NETWORKS = ("memorization", "membership")
 #: Scores that take a training or a few, in the order of the tables.
-DETECTORS = (*_DYNAMICS, *_FINAL, *_FOLDS, *_HALVES, "random")
+DETECTORS = (*_DYNAMICS, *_FINAL, *_LINEAR, *_FOLDS, *_HALVES, "random")
 #: All scores; the last two take many trainings.
 SCORES = (*DETECTORS, *_NETWORKS)
 
@@ -84,6 +88,12 @@ def score_table(
             - `curvature`: trace of the input Hessian of its loss, exact for piecewise-linear
               networks (`memlib.curvature.input_curvature`).
             - `negative_distance`: minus `memlib.attacks.adversarial_distance`.
+            - `functional_information`: functional sample information (`unique`, Eq. 8), in nats, of
+              the network linearized at its initial weights and trained to the end, with a decay of
+              1 % of the kernel's mean diagonal (which duplicates would make singular). Added up
+              over the classes, which are given one kernel, that of the outputs' sum over
+              `sqrt(k)`: the kernels agree as the network gets wide. Memory O(n^2), time O(n^2 P)
+              with P weights: minutes for thousands of samples, so leave it out there.
             - `confident_learning`, `confident_learning_flag`: `memlib.splits.confident_learning`.
             - `negative_ssft`, `negative_ssft_first`: minus the times of
               `memlib.splits.second_split_forgetting`.
@@ -129,6 +139,8 @@ def score_table(
     columns: dict[str, Any] = {}
     if wanted & {*_DYNAMICS, *_FINAL}:
         columns |= _by_one_network(ordered, model, wanted, **common)
+    if wanted & {*_LINEAR}:
+        columns["functional_information"] = _information(ordered, model, seed, progress)
     if wanted & {*_FOLDS}:
         held_out = out_of_fold(ordered, model, folds=folds, **common)
         columns |= dict(confident_learning(ordered, held_out))
@@ -154,6 +166,18 @@ def _check_scores(scores: Sequence[str]) -> set[str]:
     return set(scores)
 
 
+class _CommonOutput(nn.Module):
+    """A network of one output, the sum of another's k over sqrt(k)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.network(images)
+        return outputs.sum(1, keepdim=True) / outputs.shape[1] ** 0.5
+
+
 def _by_one_network(
     dataset: Dataset,
     model: Factory,
@@ -163,8 +187,6 @@ def _by_one_network(
     progress: bool | None,
 ) -> dict[str, Any]:
     """Return the scores of one training on all samples, and of the network it ends with."""
-    from torch.nn.functional import cross_entropy
-
     with seeded(seed, "init"):
         network = model()
     tracker = DynamicsTracker(dataset.ids, dataset.num_classes, input_grads="csg" in wanted)
@@ -184,20 +206,35 @@ def _by_one_network(
     loss = cross_entropy(logits, dataset.labels, reduction="none").cpu().numpy()
     columns |= {"final_loss": loss, "in_confidence": -np.expm1(-loss)}
     if "curvature" in wanted:
-        columns["curvature"] = _curvature(network, dataset)
+        curvature = input_curvature(network, dataset.images, dataset.labels, progress=progress)
+        columns["curvature"] = curvature.trace.cpu().numpy()
     if "negative_distance" in wanted:
-        from memlib.attacks import adversarial_distance
-
         distance = adversarial_distance(network, dataset.images, dataset.labels, progress=progress)
         columns["negative_distance"] = -distance.cpu().numpy()
     return columns
 
 
-def _curvature(network: nn.Module, dataset: Dataset) -> np.ndarray:
-    from memlib.curvature import input_curvature
+def _information(dataset: Dataset, model: Factory, seed: int, progress: bool | None) -> np.ndarray:
+    """Return functional sample information (n,) of the initial network, over all classes."""
+    from memlib.descent import GradientDescent
+    from memlib.information import functional_sample_information, linearize
 
-    curvature: np.ndarray = input_curvature(network, dataset.images, dataset.labels).cpu().numpy()
-    return curvature
+    with seeded(seed, "init"):
+        network = model().to(dataset.images.device)
+    missing = one_hot(dataset.labels, dataset.num_classes) - predict(network, dataset).double()
+    linear = linearize(
+        _CommonOutput(network),
+        dataset.images,
+        missing[:, 0],
+        device=dataset.images.device,
+        progress=progress,
+    )
+    descent = GradientDescent(decay=0.01 * float(linear.kernel.diagonal().mean()))
+    total = np.zeros(len(dataset))
+    for residual in missing.T.to(linear.outputs)[:, :, None]:
+        one = replace(linear, targets=linear.outputs + residual)
+        total += functional_sample_information(one, descent, progress=False)
+    return total
 
 
 def _by_many_networks(
@@ -209,8 +246,6 @@ def _by_many_networks(
     progress: bool | None,
 ) -> dict[str, Any]:
     """Return memorization and the mean attack score of members, from networks on random halves."""
-    from memlib.attacks import lira
-
     runs = subset_runs(
         dataset, model, models=networks, fraction=0.5, recipe=recipe, seed=seed, progress=progress
     )

@@ -273,6 +273,45 @@ def binned_scatter(
     return figure
 
 
+def by_value(x: Mapping[str, np.ndarray], y: np.ndarray, *, xlabel: str, ylabel: str) -> Figure:
+    """Draw the mean of `y` at every value of a whole-number `x`, such as a learning time.
+
+    The area of a point is proportional to the number of samples behind it, since means alone hide
+    where the samples are; the bars show one standard deviation over these samples.
+
+    Args:
+        x: `(n,)` whole numbers by panel title.
+        y: `(n,)` values, the same for all panels.
+        xlabel: Axis label with unit.
+        ylabel: Axis label with unit.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: There is no panel.
+        WrongShape: `x` and `y` differ in length.
+    """
+    if not x:
+        raise EmptySelection("x", x, "Pass at least one array.")
+    for name, values in x.items():
+        if len(values) != len(y):
+            raise WrongShape("x", f"{name}: {len(values)}", f"Pass one value for each of {len(y)}.")
+    with style():
+        figure, axes = plt.subplots(
+            1, len(x), figsize=(3.6 * len(x) + 0.6, 3.3), squeeze=False, sharey=True
+        )
+        for index, (axis, (name, values)) in enumerate(zip(axes.flat, x.items(), strict=True)):
+            places, counts = np.unique(values, return_counts=True)
+            groups = [y[values == place] for place in places]
+            means, spreads = [g.mean() for g in groups], [g.std() for g in groups]
+            axis.errorbar(places, means, spreads, fmt="none", color=GRAY, alpha=0.6, capsize=2)
+            axis.scatter(places, means, s=800 * counts / len(y) + 4, color=color(index), zorder=3)
+            axis.margins(x=0.09)
+            axis.set(xlabel=xlabel, ylabel=ylabel if index == 0 else "", title=name)
+    return figure
+
+
 def dots(
     table: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -403,8 +442,11 @@ def against_bound(
             axis.plot(edge, edge, color=GRAY, linestyle="--", linewidth=1.2)
             axis.fill_between(edge, edge, edge[1], color=GRAY, alpha=0.15, linewidth=0)
             axis.set(xscale="log", title=name, xlabel=xlabel)
-            axis.set_yscale("log", base=2)
-            axis.yaxis.set_major_formatter("{x:g}")
+            if high < 1000 * low:
+                axis.set_yscale("log", base=2)
+                axis.yaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_yscale("log")
             axis.set(ylabel=ylabel if index == 0 else "", ylim=(0.8 * low, 1.4 * high))
     return figure
 

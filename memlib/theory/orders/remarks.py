@@ -91,6 +91,11 @@ Gibbs loss that change is $L\,\mathrm{mem}$. A ReLU is 1-Lipschitz and its deriv
 with step sizes of order $1/t$ in the non-convex case; training until singletons are fitted is
 outside of that regime, as their memorization shows.
 """,
+    tried=r"""
+Each cited result is true. That they give the assumptions is refuted, by an algorithm that is
+stable in error and not uniformly, and by a network that is Lipschitz without a Lipschitz gradient.
+"Plausible" is not a statement that an instance can meet or break.
+""",
     effect=r"""
 The theorems that use smoothness speak of networks with smooth activations (and of their constants);
 those of the experiments have ReLU. The remark concerns plausibility, and refutes no theorem.

@@ -85,6 +85,11 @@ An upper bound is not a relationship: executed below, by the solver and in train
 *The plots are close to straight.* They are the evidence, and it is good evidence, for an empirical
 regularity on CIFAR-100. Theory that predicts it would have to say why samples come near the bound.
 """,
+    tried=r"""
+An exact linear relationship with CSG over the whole run is refuted by the runs above; with CSG
+until $T$ it is true by definition. What is left, that plots are close to linear on CIFAR-100, is a
+measurement, and no exact world can contradict it.
+""",
     effect=r"""
 The proxies lose nothing; the explanation is open. The published version is careful here: it
 expects linearity *if the bounds are tight*, and speaks of CSL only.
@@ -193,6 +198,11 @@ and two data sets, in one of which the sample memorized more has more CSL, in th
 *The binned plots of Figure 9 are close to linear.* They are. R2 would explain that by the held-out
 loss, if that varies most across the samples of a data set; the draft does not measure it.
 """,
+    tried=r"""
+Read as an exact relation with a positive slope it is refuted by both instances. The text says that
+Theorem 4.4 "shows" it and that experiments confirm it: the first is tried as `orders/thm-4.4`, the
+second is a measurement that we have no reason to doubt.
+""",
     effect=r"""
 CSL as a proxy is supported by the experiments. What it measures is held-out difficulty minus
 memorization.
@@ -263,6 +273,10 @@ sample is memorized by $\frac12$ and has no gradient left; the second is the oth
 *A held-out gradient can be estimated with models of other folds.* Yes; then it should be called
 that, and it costs what memorization scores cost.
 """,
+    tried=r"""
+For every sample it is refuted by the run above, which has both orders reversed at once. "More
+likely" names no distribution of samples under which it could be wrong.
+""",
     effect=r"""
 The reading gives no reason to expect memorized samples among those with a large final gradient in
 training.
@@ -321,6 +335,11 @@ Three pairs of numbers, executed below.
     rebuttal=r"""
 *It is offered as support, not as proof.* Fair. But detection compares orders. And the curvature of
 Table 2 is the estimator of Garg et al. (2024), which stands for the norms that (12) adds up.
+""",
+    tried=r"""
+That a tighter bound must order better is refuted by three pairs of numbers. That CSG is the
+tighter one is true where (12) follows from (7), and is not at issue; "is supported by" asserts no
+inequality.
 """,
     effect=r"""
 The detection results stand on their own.
