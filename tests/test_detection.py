@@ -1,6 +1,9 @@
 """Planted troubles are found, by every score that should find them, in one index space."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -275,3 +278,15 @@ def test_bad_calls_are_refused(digits):
     for call, error, argument in cases:
         with pytest.raises(error, match=argument):
             call()
+
+
+def test_the_ten_lines_of_the_reference_give_all_scores(capsys):
+    page = (Path(__file__).parents[1] / "book" / "api" / "scores.md").read_text("utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(script.strip().splitlines()) <= 10
+    names: dict[str, Any] = {}
+    exec(script.replace("range(1000)", "range(120)"), names)
+    assert tuple(names["scores"].columns) == SCORES
+    assert len(names["scores"]) == 120
+    assert names["judge"](names["scores"], names["wrong"]).loc["csl", "auroc"] > 0.8
+    assert "auroc" in capsys.readouterr().out
