@@ -318,7 +318,15 @@ DIFFERENCES = (0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.0
 DIFFERENCES += (0.15, 0.2, 0.25)
 TWINS = Figure(
     sliders=(
-        Slider("difference", "1 − r", "How unlike the twins are, 1 − r", DIFFERENCES, 0.01, 4),
+        Slider(
+            "difference",
+            "1 − r",
+            "How unlike the twins are, 1 − r",
+            DIFFERENCES,
+            0.01,
+            4,
+            names={f"{value:g}": f"{value:g}" for value in DIFFERENCES},
+        ),
         Slider(
             "delta",
             "δ",
