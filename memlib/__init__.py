@@ -40,6 +40,7 @@ _SUBMODULES = frozenset(
         "stability",
         "theory",
         "training",
+        "trajectories",
     }
 )
 

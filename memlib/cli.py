@@ -1,4 +1,4 @@
-"""The command line: `memlib data`, `score`, `memorization`, `results` and `ledger`."""
+"""The command line: `memlib data`, `score`, `trajectories`, `memorization`, and so on."""
 
 from __future__ import annotations
 
@@ -223,6 +223,40 @@ def score(
             results.save_table(out, table, stamp)
             checkpoint.unlink()
         _report(table, out)
+
+
+@app.command()
+def trajectories(
+    out: Annotated[Path, typer.Option(help="Npz file to write.")],
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    model: Annotated[
+        list[Network] | None, typer.Option(help="Network to train; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each network, with seeds 0, 1, ...")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, if not the recipe's.")] = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Store every sample's loss, squared input gradient and verdict in every epoch of some runs.
+
+    Each network has its recipe. An interrupted call goes on from the checkpoints beside --out.
+    """
+    with _clear_errors():
+        from memlib import data as data_sets
+        from memlib import trajectories as tracked
+
+        dataset = data_sets.load(data, root=root)
+        names = [network.value for network in model or (Network.mlp, Network.small_cnn)]
+        runs = tracked.record(
+            dataset, names, out=out, seeds=seeds, epochs=epochs, resume=resume, progress=progress
+        )
+        for run in runs:
+            typer.echo(
+                f"{run.model}, seed {run.seed}: {run.epochs} epochs, training accuracy "
+                f"{run.accuracy:.4f}, mean CSL {run.csl.mean():.3f}, mean CSG {run.csg.mean():.3f}"
+            )
+        typer.echo(f"{len(runs)} runs written to {out}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from memlib import data, results
 from memlib.cli import app
 
-COMMANDS = ("data", "score", "memorization", "results", "ledger")
+COMMANDS = ("data", "score", "trajectories", "memorization", "results", "ledger")
 
 
 def memlib(*arguments):
