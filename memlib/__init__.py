@@ -26,6 +26,7 @@ _SUBMODULES = frozenset(
         "cli",
         "data",
         "datasets",
+        "decomposition",
         "dynamics",
         "ensemble",
         "errors",
