@@ -61,6 +61,7 @@ CHECKS: dict[str, tuple[Function, Function, dict[str, Function]]] = {
     "wrong_epochs": (check.wrong_epochs, terms._watched("cslt"), terms._COUNTS),
     "two_terms": (check.two_terms, terms._terms, terms._TERMS),
     "two_terms_missing": (check.two_terms_missing, terms._terms, terms._GAPS),
+    "break_even": (check.break_even, lambda rho: rho, terms._EVEN),
     "proxy": (check.proxy_correlation, decomposition.proxy_correlation, terms._PROXIES),
 }
 KNOWN = [(name, text) for name, (_, _, mistakes) in CHECKS.items() for text in mistakes]

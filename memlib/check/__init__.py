@@ -60,6 +60,7 @@ from memlib.check.learning import (
 )
 from memlib.check.readings import among_the_hard, never_learned, regression
 from memlib.check.terms import (
+    break_even,
     csl_gibbs,
     csl_nats,
     proxy_correlation,
@@ -73,6 +74,7 @@ __all__ = [
     "Mistake",
     "among_the_hard",
     "best_fraction",
+    "break_even",
     "compare",
     "cosines",
     "cost",

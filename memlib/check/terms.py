@@ -301,6 +301,28 @@ def proxy_correlation(function: Function, cases: Iterable[Case] | None = None) -
     compare(function, decomposition.proxy_correlation, cases, _PROXIES)
 
 
+_EVEN: dict[str, Function] = {
+    "Here CSL is uncorrelated with difficulty: memorization is asked for.": lambda rho: 1 / rho,
+    "The slope of H on M has to be 1: that is rho / v, not v / rho^2.": lambda rho: rho**2,
+    "At v = 1 the two vary alike; that is not enough.": lambda rho: 1.0,
+}
+
+
+def break_even(function: Function, cases: Iterable[Case] | None = None) -> None:
+    """Check where CSL is uncorrelated with cumulative memorization.
+
+    Args:
+        function: `function(rho)`, the correlation of H and M in (0, 1), returns the standard
+            deviation of M over that of H at which H - M is uncorrelated with M.
+        cases: Other values to try.
+
+    Raises:
+        Mistake: A value is wrong.
+    """
+    tried = [{"rho": k / 8} for k in range(1, 8)] if cases is None else cases
+    compare(function, lambda rho: rho, tried, _EVEN)
+
+
 def upside_down(pair: Any) -> None:
     """Check a counterexample to "if H and M rise together, so do CSL and M".
 
