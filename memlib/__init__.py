@@ -31,6 +31,7 @@ _SUBMODULES = frozenset(
         "curvature_runs",
         "data",
         "datasets",
+        "decomposition",
         "descent",
         "detection",
         "dynamics",
