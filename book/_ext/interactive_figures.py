@@ -314,8 +314,10 @@ def twin_gap(v: Values) -> float:
     return run.time(0, tau) - run.time(1, tau)
 
 
-DIFFERENCES = (0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1)
-DIFFERENCES += (0.15, 0.2, 0.25)
+DIFFERENCES = tuple(
+    thousandths / 1000
+    for thousandths in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 250)
+)
 TWINS = Figure(
     sliders=(
         Slider(
