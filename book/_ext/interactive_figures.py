@@ -314,7 +314,21 @@ def twin_gap(v: Values) -> float:
     return run.time(0, tau) - run.time(1, tau)
 
 
-DIFFERENCES = (0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1)
+DIFFERENCES: tuple[float, ...] = (
+    0.001,
+    0.0015,
+    0.002,
+    0.003,
+    0.005,
+    0.007,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.05,
+    0.07,
+    0.1,
+)
 DIFFERENCES += (0.15, 0.2, 0.25)
 TWINS = Figure(
     sliders=(
