@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from memlib.data import Dataset
+    from memlib.membership import Roc
 
 COLORS = {
     "blue": "#0072B2",
@@ -448,12 +449,60 @@ def against_bound(
             axis.plot(edge, edge, color=GRAY, linestyle="--", linewidth=1.2)
             axis.fill_between(edge, edge, edge[1], color=GRAY, alpha=0.15, linewidth=0)
             axis.set(title=name, xlabel=xlabel)
-            axis.set_yscale("log", base=2)
             if x.max() < 100 * x.min():  # powers of ten would be too few
                 axis.set_xscale("log", base=2)
                 axis.xaxis.set_major_formatter("{x:g}")
             else:
                 axis.set_xscale("log")
-            axis.yaxis.set_major_formatter("{x:g}")
+            if high < 1000 * low:
+                axis.set_yscale("log", base=2)
+                axis.yaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_yscale("log")
             axis.set(ylabel=ylabel if index == 0 else "", ylim=(0.8 * low, 1.4 * high))
+    return figure
+
+
+def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
+    """Draw the true-positive rate of attacks against their false-positive rate, both logarithmic.
+
+    What counts is the left end: an attack that finds few members without false alarms is a breach,
+    one that does a little better than chance on average is not (Carlini et al. 2022).
+
+    Args:
+        curves: Curves of `memlib.membership.roc` by legend label, with their bands.
+        least: Lower end of both axes.
+
+    Returns:
+        The figure; the dashed line is chance.
+
+    Raises:
+        EmptySelection: There is no curve.
+    """
+    if not curves:
+        raise EmptySelection("curves", curves, "Pass at least one curve.")
+    with style():
+        figure, axis = plt.subplots(figsize=(4.6, 4.2))
+        for index, (name, curve) in enumerate(curves.items()):
+            axis.plot(
+                curve.fpr,
+                curve.tpr,
+                color=color(index),
+                linestyle=_LINES[index % len(_LINES)],
+                label=f"{name}, AUC {curve.auc:.2f}",
+            )
+            axis.fill_between(
+                curve.fpr, curve.lower, curve.upper, color=color(index), alpha=0.2, linewidth=0
+            )
+        chance = np.array([least, 1.0])
+        axis.plot(chance, chance, color=GRAY, linestyle="--", linewidth=1, label="chance")
+        axis.set(
+            xscale="log",
+            yscale="log",
+            xlim=(least, 1),
+            ylim=(least, 1),
+            xlabel="false-positive rate",
+            ylabel="true-positive rate",
+        )
+        axis.legend(loc="lower right")
     return figure

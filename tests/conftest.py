@@ -1,11 +1,13 @@
-"""Writes the browser report, pages × checks, from the outcomes of the tests in tests/site."""
+"""Deals the tests to the workers; writes the browser report, pages × checks, from tests/site."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 REPORT = Path(__file__).resolve().parents[1] / "_build" / "site-report.md"
 HEAD = """# The browser report
@@ -14,6 +16,19 @@ HEAD = """# The browser report
 A number says how many things the check looked at on that page: ✓ all are right, ✗ some are wrong,
 – there is none, ? the check did not run.
 """
+
+
+class ByFileOrPage(LoadFileScheduling):
+    """A worker takes a file of tests at a time, or all tests of one page of the site."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        page = re.search(r"^tests/site/.*\[([\w./-]+\.html)", nodeid)
+        return page[1] if page else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrPage:
+    """The one above, whatever `--dist` says."""
+    return ByFileOrPage(config, log)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -47,6 +47,9 @@ RENDERINGS: dict[str, Any] = {
         "is_mobile": True,
     },
 }
+# on a page with more formulas only the phone's rendering typesets them: the other checks do not
+# depend on how a formula looks, and each takes long where there are a thousand
+FEW = 150
 # what fades in is there at once, so that no check has to wait for it
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
@@ -120,11 +123,22 @@ class Visit:
         away = [url for url in self.requests if not url.startswith((self.address, "data:"))]
         return len(self.requests), self.errors + away
 
+    def weight(self) -> dict[str, int]:
+        """The bytes of each file that the page asked for, but for MathJax's; uncompressed."""
+        paths = {url.removeprefix(self.address).partition("?")[0] for url in self.requests}
+        files = [SITE / path[1:] for path in paths if path.startswith("/")]
+        return {file.name: file.stat().st_size for file in files if "mathjax" not in file.parts}
+
     def go(self, name: str) -> None:
         """Opens a page of the book and waits until its mathematics is typeset."""
         self.page.goto(f"{self.address}/{name}", wait_until="load")
         self.page.evaluate("() => window.MathJax?.startup?.promise")
         self.page.add_style_tag(content=STILL)
+
+
+def formulas(name: str) -> int:
+    """The number of formulas on a page of the book."""
+    return (SITE / name).read_text("utf-8").count('class="math ')
 
 
 @dataclass
@@ -133,7 +147,7 @@ class Visitor:
 
     browser: Browser
     address: str
-    contexts: dict[str, Any] = field(default_factory=dict)
+    contexts: dict[tuple[str, bool], Any] = field(default_factory=dict)
     last: tuple[str, str, Visit] | None = None
 
     def visit(self, name: str, rendering: str) -> Visit:
@@ -142,11 +156,13 @@ class Visitor:
             return self.last[2]
         if self.last:
             self.last[2].page.close()
-        if rendering not in self.contexts:
-            self.contexts[rendering] = self.browser.new_context(**RENDERINGS[rendering])
-            if rendering == "dark":  # a formula has the color of its text, typeset or not
-                self.contexts[rendering].route("**/mathjax/**", lambda route: route.abort())
-        visit = Visit(self.contexts[rendering].new_page(), self.address, name)
+        typeset = rendering == "phone" or (rendering == "light" and formulas(name) <= FEW)
+        if (rendering, typeset) not in self.contexts:
+            context = self.browser.new_context(**RENDERINGS[rendering])
+            if not typeset:
+                context.route("**/mathjax/**", lambda route: route.fulfill(body=""))
+            self.contexts[rendering, typeset] = context
+        visit = Visit(self.contexts[rendering, typeset].new_page(), self.address, name)
         visit.listen()
         self.last = (name, rendering, visit)
         visit.go(name)

@@ -2,42 +2,49 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
-from .conftest import ROOT, SITE
+from .conftest import PAGES as ALL
+from .conftest import ROOT, SITE, Visitor
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from page_weight import purged
 
 pytestmark = pytest.mark.site
 
-PAGES = sorted(
-    path.relative_to(SITE).as_posix()
-    for path in SITE.glob("**/*.html")
-    if path.relative_to(SITE).parts[0] in {"book", "notebooks", "search.html", "404.html"}
-)
-MISSING_ICONS = """() => [...document.querySelectorAll("i[class*=fa-], span[class*=fa-]")]
-    .filter(e => getComputedStyle(e, "::before").content === "none")
-    .map(e => e.className)"""
+PAGES = [
+    name for name in ALL if Path(name).parts[0] in {"book", "notebooks", "search.html", "404.html"}
+]
+# how many icons there are, and the classes of those that show nothing
+ICONS = """() => {
+    const icons = [...document.querySelectorAll("i[class*=fa-], span[class*=fa-]")];
+    const empty = icons.filter(e => getComputedStyle(e, "::before").content === "none");
+    return [icons.length, empty.map(e => e.className)];
+}"""
 
 
+@pytest.mark.parametrize("check", ["weight"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_weighs_less_than_a_megabyte_and_all_its_icons_are_there(
-    browser: Browser, address: str, name: str
+def test_a_page_weighs_less_than_a_megabyte(
+    visitor: Visitor, name: str, check: str, record_property
 ) -> None:
     """Uncompressed, without MathJax: a server that compresses sends about a quarter of it."""
-    context = browser.new_context()
-    page, weight = context.new_page(), {}
-    page.on("response", lambda r: weight.update({r.url: len(r.body())}))
-    page.route("**/mathjax/**", lambda route: route.abort())
-    page.goto(f"{address}/{name}", wait_until="load")
-    page.wait_for_load_state("networkidle")
-    heaviest = sorted(((n, url) for url, n in weight.items()), reverse=True)
-    assert sum(n for n, _ in heaviest) < 1_000_000, heaviest[:5]
-    assert page.evaluate(MISSING_ICONS) == []
-    context.close()
+    weight = visitor.visit(name, "light").weight()
+    record_property("seen", len(weight))
+    assert f"{Path(name).name}" in weight
+    assert sum(weight.values()) < 1_000_000, sorted(weight.items(), key=lambda item: -item[1])[:5]
+
+
+@pytest.mark.parametrize("check", ["icons"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_icon_of_a_page_is_drawn(
+    visitor: Visitor, name: str, check: str, record_property
+) -> None:
+    seen, missing = visitor.visit(name, "light").page.evaluate(ICONS)
+    record_property("seen", seen)
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", PAGES)

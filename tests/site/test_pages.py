@@ -20,10 +20,7 @@ def test_the_book_has_its_pages(address: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_on_a_wide_screen(visitor: Visitor, name: str, check: str, record_property) -> None:
     visit = visitor.visit(name, "light")
-    if check == "loads":
-        seen, wrong = visit.loading()
-    else:
-        seen, wrong = LIGHT[check](visit.page)
+    seen, wrong = LIGHT[check](visit.page) if check in LIGHT else visit.loading()
     record_property("seen", seen)
     assert wrong == []
 
