@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from memlib.data import Dataset
+    from memlib.membership import Roc
 
 COLORS = {
     "blue": "#0072B2",
@@ -272,6 +273,45 @@ def binned_scatter(
     return figure
 
 
+def by_value(x: Mapping[str, np.ndarray], y: np.ndarray, *, xlabel: str, ylabel: str) -> Figure:
+    """Draw the mean of `y` at every value of a whole-number `x`, such as a learning time.
+
+    The area of a point is proportional to the number of samples behind it, since means alone hide
+    where the samples are; the bars show one standard deviation over these samples.
+
+    Args:
+        x: `(n,)` whole numbers by panel title.
+        y: `(n,)` values, the same for all panels.
+        xlabel: Axis label with unit.
+        ylabel: Axis label with unit.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: There is no panel.
+        WrongShape: `x` and `y` differ in length.
+    """
+    if not x:
+        raise EmptySelection("x", x, "Pass at least one array.")
+    for name, values in x.items():
+        if len(values) != len(y):
+            raise WrongShape("x", f"{name}: {len(values)}", f"Pass one value for each of {len(y)}.")
+    with style():
+        figure, axes = plt.subplots(
+            1, len(x), figsize=(3.6 * len(x) + 0.6, 3.3), squeeze=False, sharey=True
+        )
+        for index, (axis, (name, values)) in enumerate(zip(axes.flat, x.items(), strict=True)):
+            places, counts = np.unique(values, return_counts=True)
+            groups = [y[values == place] for place in places]
+            means, spreads = [g.mean() for g in groups], [g.std() for g in groups]
+            axis.errorbar(places, means, spreads, fmt="none", color=GRAY, alpha=0.6, capsize=2)
+            axis.scatter(places, means, s=800 * counts / len(y) + 4, color=color(index), zorder=3)
+            axis.margins(x=0.09)
+            axis.set(xlabel=xlabel, ylabel=ylabel if index == 0 else "", title=name)
+    return figure
+
+
 def dots(
     table: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -408,4 +448,49 @@ def against_bound(
             else:
                 axis.set_yscale("log")
             axis.set(ylabel=ylabel if index == 0 else "", ylim=(0.8 * low, 1.4 * high))
+    return figure
+
+
+def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
+    """Draw the true-positive rate of attacks against their false-positive rate, both logarithmic.
+
+    What counts is the left end: an attack that finds few members without false alarms is a breach,
+    one that does a little better than chance on average is not (Carlini et al. 2022).
+
+    Args:
+        curves: Curves of `memlib.membership.roc` by legend label, with their bands.
+        least: Lower end of both axes.
+
+    Returns:
+        The figure; the dashed line is chance.
+
+    Raises:
+        EmptySelection: There is no curve.
+    """
+    if not curves:
+        raise EmptySelection("curves", curves, "Pass at least one curve.")
+    with style():
+        figure, axis = plt.subplots(figsize=(4.6, 4.2))
+        for index, (name, curve) in enumerate(curves.items()):
+            axis.plot(
+                curve.fpr,
+                curve.tpr,
+                color=color(index),
+                linestyle=_LINES[index % len(_LINES)],
+                label=f"{name}, AUC {curve.auc:.2f}",
+            )
+            axis.fill_between(
+                curve.fpr, curve.lower, curve.upper, color=color(index), alpha=0.2, linewidth=0
+            )
+        chance = np.array([least, 1.0])
+        axis.plot(chance, chance, color=GRAY, linestyle="--", linewidth=1, label="chance")
+        axis.set(
+            xscale="log",
+            yscale="log",
+            xlim=(least, 1),
+            ylim=(least, 1),
+            xlabel="false-positive rate",
+            ylabel="true-positive rate",
+        )
+        axis.legend(loc="lower right")
     return figure

@@ -65,6 +65,11 @@ Executed.
 *The curve follows the data.* Curvature follows the average training loss, then; an interesting
 observation, with at least four fitted constants.
 """,
+    tried=r"""
+That an average is a bound is refuted by the first evidence. The fitted curve cannot be: over
+budgets from 5 to 100 the factor that the theorem predicts is constant to within 0.7 %, so that
+every outcome would have been a match.
+""",
     effect=r"""
 Budgets below 1 would be needed to see the factor.
 """,
@@ -144,6 +149,12 @@ Gaussian guarantee can memorize.
 *"May be" is a careful word, and other audits agree.* They do (Nasr et al., 2021); this figure is
 weak evidence for it at small budgets, and better evidence at large ones.
 """,
+    tried=r"""
+That the scores are lower than the bound cannot be refuted. We tried the inference: at
+$\varepsilon=1$ the bound is nearly six times what any mechanism with that Gaussian guarantee can
+memorize, so that scores below it say nothing of DP-SGD there. "May be" leaves the conclusion
+possible.
+""",
     effect=r"""
 The measured rise of memorization with $\varepsilon$ stands.
 """,
@@ -217,6 +228,11 @@ executed.
     rebuttal=r"""
 *The experiment shows the trend, and the text discusses its exceptions.* It does; the finding is
 empirical.
+""",
+    tried=r"""
+The first direction cannot be refuted: it is decided. The converse is refuted by a sample that is
+detected and not memorized. "In line with" compares a trend with a theorem that compares no
+samples; no instance can break that.
 """,
     effect=r"""
 LiRA uses confidences, and so can find samples that memorization by labels does not.
