@@ -39,8 +39,8 @@ def train_private_ensemble(
 ) -> Ensemble:
     """Train one private network per row of positions, all at once.
 
-    Network `j` draws the same samples and the same noise as `memlib.private_training
-    .train_private` with `seed=seeds[j]`, and ends with the same weights up to rounding.
+    Network `j` draws the same samples and the same noise as `train_private` with `seed=seeds[j]`
+    does, and ends with the same weights up to rounding.
 
     Args:
         model: Builds one fully connected ReLU network (see `memlib.ensemble.linear_layers`).
