@@ -15,7 +15,16 @@ from typer.testing import CliRunner
 from memlib import data, results
 from memlib.cli import app
 
-COMMANDS = ("data", "score", "trajectories", "memorization", "private", "results", "ledger")
+COMMANDS = (
+    "data",
+    "score",
+    "trajectories",
+    "memorization",
+    "private",
+    "detect",
+    "results",
+    "ledger",
+)
 
 
 def memlib(*arguments):
@@ -116,6 +125,22 @@ def test_memorization_writes_scores_and_verdicts(tmp_path):
     pd.testing.assert_frame_equal(again, stored[again.columns])
 
 
+def test_detect_judges_scores_over_seeds_and_goes_on_from_finished_ones(tmp_path):
+    out = tmp_path / "found.parquet"
+    call = ["detect", "--data", "digits", "--samples", 150, "--width", 16, "--epochs", 10]
+    call += ["--score", "csl", "--score", "random", "--out", out]
+    shown = memlib(*call, "--seeds", 2)
+    assert shown.exit_code == 0, shown.output
+    table, stamp = results.load_table(out)
+    assert stamp.settings["trouble"] == "mislabels"
+    assert table.loc["csl", "auroc"] > table.loc["random", "auroc"] + 0.2
+    assert list(tmp_path.iterdir()) == [out]
+    assert memlib(*call, "--seeds", 2).output == shown.output
+    assert memlib(*call, "--seeds", 3).exit_code == 2  # other settings, not to be overwritten
+    rare = memlib(*call[:-2], "--seeds", 1, "--trouble", "subclass")  # of two merged classes
+    assert rare.exit_code == 0, rare.output
+
+
 @pytest.mark.parametrize(
     ("call", "named"),
     [
@@ -123,6 +148,9 @@ def test_memorization_writes_scores_and_verdicts(tmp_path):
         (("data", "digits", "--flip", "1.5"), "fraction: 1.5"),
         (("score", "--data", "digits", "--epochs", "0"), "epochs: 0"),
         (("score", "--data", "digits", "--lr", "-1"), "lr: -1"),
+        (("detect", "--data", "digits", "--trouble", "typos"), "trouble: 'typos'"),
+        (("detect", "--data", "digits", "--fraction", "2"), "fraction: 2"),
+        (("detect", "--data", "digits", "--score", "luck"), "scores: 'luck'"),
         (("memorization", "--data", "digits", "--models", "0"), "models: 0"),
         (("private", "--data", "digits", "--epsilon", "-1"), "epsilon: -1.0"),
         (("private", "--data", "digits"), "noise: None"),
