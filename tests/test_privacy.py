@@ -26,6 +26,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.membership import lira, roc
 from memlib.models import with_group_norm
 from memlib.privacy import (
     PrivateRecipe,
@@ -150,6 +151,22 @@ def test_memorization_is_measured_below_the_bound_and_rises_with_the_budget(digi
             assert certified.max() > 1  # some flipped label is learned by heart
     # Over two seeds the means were 0.06 and 0.08, and 0.53 and 0.54.
     assert means[0] + 0.3 < means[1]
+
+
+def test_no_attack_on_private_networks_beats_their_bound(digits):
+    advantage, area = [], []
+    for noise in (4.0, 0.0):
+        recipe = PrivateRecipe(epochs=60, batch_size=20, lr=1.0, noise=noise)
+        runs = private_runs.private_runs(digits, tiny, recipe, pairs=30)
+        curve = roc(lira(runs), resamples=1)
+        advantage.append(float((curve.tpr - curve.fpr).max()))
+        area.append(curve.auc)
+    # An attack's true minus false positives are bounded as memorization is.
+    assert advantage[0] <= MemorizationBound.dp_sgd(4.0, 0.5, 120).value
+    # Over two seeds the areas were 0.56 twice, and 0.85 and 0.84; the advantages 0.08 and 0.09,
+    # and 0.53 and 0.52.
+    assert area[0] < 0.65 < 0.75 < area[1]
+    assert advantage[0] + 0.3 < advantage[1]
 
 
 def test_a_certificate_is_above_the_truth_no_more_often_than_it_says():
