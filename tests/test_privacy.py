@@ -39,7 +39,9 @@ from memlib.privacy import (
 from memlib.runtime import rng
 from memlib.stability import memorization_scores
 
-RECIPE = PrivateRecipe(epochs=3, batch_size=10, lr=0.5, noise=0.8, delta=1e-3)
+RECIPE = PrivateRecipe(
+    epochs=3, batch_size=10, lr=0.5, noise=0.8, delta=1e-3, schedule="step", milestones=(2,)
+)
 
 
 def tiny():
@@ -366,6 +368,14 @@ KINDS: dict[str, Kind] = {
     "recipe with momentum": (
         st.one_of(large, negative, not_number),
         lambda v: PrivateRecipe(noise=1.0, momentum=v), InvalidInput, "momentum",
+    ),
+    "recipe with a schedule": (
+        st.text(max_size=5), lambda v: PrivateRecipe(noise=1.0, schedule=v), UnknownName,
+        "schedule",
+    ),
+    "recipe with milestones of no use": (
+        st.lists(st.integers(1, 19), min_size=1, max_size=3),
+        lambda v: PrivateRecipe(noise=1.0, milestones=v), InvalidInput, "milestones",
     ),
     "recipe without epochs": (
         not_count, lambda v: PrivateRecipe(noise=1.0, epochs=v), NotPositive, "epochs",
