@@ -326,6 +326,65 @@ def memorization(
 
 
 @app.command()
+def private(
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    model: Annotated[Network, typer.Option(help="Network to train.")] = Network.mlp,
+    width: Annotated[int | None, typer.Option(help="Its width; not for resnet18.")] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of networks, on complementary halves.")] = 50,
+    epsilon: Annotated[float | None, typer.Option(help="The budget, or pass --noise.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Noise multiplier; 0: no privacy.")] = None,
+    delta: Annotated[float, typer.Option(help="Additive part of the guarantee.")] = 1e-5,
+    epochs: Annotated[int, typer.Option(help="Expected draws of a sample.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Expected samples per step.")] = 100,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.5,
+    momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = 0.0,
+    clip: Annotated[float, typer.Option(help="Norm each sample's gradient is clipped to.")] = 1.0,
+    seed: Seed = 0,
+    out: Out = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Measure what private training (DP-SGD) memorizes, below the bound that its noise proves.
+
+    An interrupted call goes on from the shards in `<out>.runs`.
+    """
+    with _clear_errors():
+        from memlib import data as data_sets
+        from memlib import models, privacy, runtime
+
+        dataset = data_sets.load(data, root=root).to(runtime.device())
+        recipe = privacy.PrivateRecipe(
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            momentum=momentum,
+            clip=clip,
+            noise=noise,
+            epsilon=epsilon,
+            delta=delta,
+        )
+        plain = _factory(model, dataset, width)
+
+        def factory() -> Any:
+            return models.with_group_norm(plain()) if model is Network.resnet18 else plain()
+
+        table = privacy.private_memorization(
+            dataset,
+            factory,
+            recipe,
+            pairs=pairs,
+            seed=seed,
+            out=out,
+            resume=resume,
+            progress=progress,
+        )
+        bound = recipe.bound(len(dataset) // 2)
+        typer.echo(f"{bound.assumption}; no sample is memorized more than {bound.value:.4f}")
+        _report(table, out)
+
+
+@app.command()
 def detect(
     trouble: Annotated[
         str,

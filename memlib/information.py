@@ -37,7 +37,6 @@ def functional_sample_information(
     evaluation: Tensor | None = None,
     sigma: float = 1.0,
     groups: Groups | None = None,
-    memory: int = 512,
     progress: bool | None = None,
 ) -> np.ndarray:
     """Return F-SI, how far leaving out each sample moves predictions, for all samples at once.
@@ -54,7 +53,6 @@ def functional_sample_information(
         sigma: Standard deviation of the noise on a prediction.
         groups: Positions of samples to leave out together, one sequence per group; None for every
             sample alone.
-        memory: MiB for the tables of one batch of groups.
         progress: Show a progress bar; None shows it where standard error is a terminal.
 
     Returns:
@@ -88,7 +86,6 @@ def functional_sample_information(
         cross=cross,
         groups=groups,
         eigen=_eigen(linearized, descent),
-        memory=memory,
         progress=progress,
     )
     return (predictions / (2 * variance * count)).cpu().numpy()
@@ -100,7 +97,6 @@ def sample_information(
     *,
     sigma: float = 1.0,
     groups: Groups | None = None,
-    memory: int = 512,
     progress: bool | None = None,
 ) -> np.ndarray:
     """Return SI with smoothing `sigma^2 I`, how far leaving out each sample moves the weights.
@@ -111,7 +107,7 @@ def sample_information(
     steady state, `sgd_sample_information`.
 
     Args:
-        linearized: As in `functional_sample_information`, as are `descent`, `groups`, `memory` and
+        linearized: As in `functional_sample_information`, as are `descent`, `groups` and
             `progress`.
         sigma: Standard deviation of the noise on a weight.
 
@@ -130,7 +126,6 @@ def sample_information(
         descent,
         groups=groups,
         eigen=_eigen(linearized, descent),
-        memory=memory,
         progress=progress,
     )
     return (weights / (2 * variance)).cpu().numpy()
@@ -185,7 +180,6 @@ def sgd_sample_information(
     decay: float,
     isotropic: float = 0.0,
     groups: Groups | None = None,
-    memory: int = 512,
     progress: bool | None = None,
 ) -> np.ndarray:
     """Return SI at the minimum with the covariance of SGD's steady state as the smoothing.
@@ -197,7 +191,7 @@ def sgd_sample_information(
     Args:
         linearized: As in `steady_state`, as are `learning_rate`, `batch_size`, `decay` and
             `isotropic`.
-        groups: As in `functional_sample_information`, as are `memory` and `progress`.
+        groups: As in `functional_sample_information`, as is `progress`.
 
     Returns:
         `(n,)`, or one number per group, in nats; higher = the weights depend more on the sample.
@@ -228,7 +222,6 @@ def sgd_sample_information(
         linearized.residuals,
         descent,
         groups=groups,
-        memory=memory,
         progress=progress,
     )
     count = len(linearized) if groups is None else len(groups)

@@ -30,6 +30,9 @@ from memlib.errors import (
 )
 from memlib.runtime import progress as progress_bar
 
+#: Numbers in one table of a batch, 1 MiB: small enough for the processor's cache.
+TABLE = 2**17
+
 Groups = Sequence[Sequence[int]]
 #: Numbers of the groups, their rows (g, b), and two tables (g, n k): Delta and K Delta.
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -56,11 +59,15 @@ def check_system(kernel: Tensor, residuals: Tensor) -> tuple[Tensor, Tensor]:
     if kernel.shape != (residuals.numel(),) * 2:
         fix = f"Pass one row and one column for each of the {residuals.numel()} residuals."
         raise WrongShape("kernel", tuple(kernel.shape), fix)
-    for name, value in (("kernel", kernel), ("residuals", residuals)):
+    # One product with a vector finds what is not finite, and what is not symmetric, at a thousandth
+    # of the cost of what follows.
+    probe = torch.linspace(1.0, 2.0, len(kernel), dtype=kernel.dtype, device=kernel.device).sin()
+    pushed = kernel @ probe
+    for name, value in (("kernel", pushed), ("residuals", residuals)):
         if not bool(torch.isfinite(value).all()):
             raise NonFiniteNumber(name, "NaN or infinity", "Remove or repair those samples.")
-    asymmetry = float((kernel - kernel.T).abs().max())
-    if asymmetry > 1e-10 * float(kernel.abs().max()):
+    asymmetry = float((pushed - probe @ kernel).abs().max() / pushed.abs().max().clamp(min=1e-300))
+    if asymmetry > 1e-9:
         raise WrongShape("kernel", f"asymmetric by {asymmetry:.1e}", "Pass a symmetric kernel.")
     return kernel, residuals
 
@@ -85,7 +92,6 @@ def changes(
     *,
     groups: Groups | None = None,
     eigen: tuple[Tensor, Tensor] | None = None,
-    memory: int = 512,
     progress: bool | None = None,
 ) -> tuple[Tensor | None, Iterator[Batch]]:
     """Return how the coefficients of the trained network change when groups are left out.
@@ -101,7 +107,6 @@ def changes(
         groups: Positions of the samples to leave out together, one sequence per group; None for
             every sample alone.
         eigen: `spectrum(kernel)`, to save its time in later calls; not used at infinite time.
-        memory: MiB for the tables of one batch of groups.
         progress: Show a progress bar; None shows it where standard error is a terminal.
 
     Returns:
@@ -118,7 +123,8 @@ def changes(
 
     Cost: one Cholesky factorization with inverse (infinite time) or one eigendecomposition, of
     size n k; then `O(n^2 k^2 (1 + q b))` for groups of b rows in all, q = 18 points (36 where steps
-    overshoot, 128 below 32 steps). Memory: the kernel's size, twice, and one batch.
+    overshoot, 128 below 32 steps). Memory: the kernel's size, three times; a batch's tables have
+    at most 1 MiB each, or one group.
     """
     kernel, residuals = check_system(kernel, residuals)
     n, k = residuals.shape
@@ -140,7 +146,7 @@ def changes(
         ) as bar:
             for numbers, members in sizes:
                 b = members.shape[1] * k
-                count = max(1, memory * 2**17 // (n * k * (2 * b + 5)))
+                count = max(1, TABLE // (n * k * b))
                 for chunk, group in zip(numbers.split(count), members.split(count), strict=True):
                     rows = (group.to(kernel.device)[:, :, None] * k + offsets).flatten(1)
                     yield chunk, rows, *solve(rows)
@@ -183,7 +189,8 @@ def inverse(kernel: Tensor, decay: float) -> Tensor:
     Raises:
         SingularKernel: It has none, to rounding.
     """
-    shifted = kernel + decay * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
+    shifted = kernel.clone()
+    shifted.diagonal().add_(decay)
     factor, failed = torch.linalg.cholesky_ex(shifted)
     pivots = factor.diagonal().square()
     tiny = len(kernel) * torch.finfo(kernel.dtype).eps * float(shifted.diagonal().max())
@@ -199,10 +206,12 @@ def _converged(kernel: Tensor, residuals: Tensor, decay: float) -> Solve:
     trained = whole @ residuals.flatten()
 
     def solve(rows: Tensor) -> tuple[Tensor, Tensor]:
-        own = whole[rows]  # (g, b, n k)
+        own = _rows(whole, rows)  # (g, b, n k)
         blocks = own.gather(2, rows[:, None, :].expand(-1, rows.shape[1], -1))
         force = torch.linalg.solve(blocks, trained[rows])
-        delta = torch.einsum("gb,gbj->gj", force, own)
+        delta = own[:, 0] * force[:, :1]
+        for a in range(1, rows.shape[1]):
+            delta += own[:, a] * force[:, a : a + 1]
         # (K + decay I) delta is the force, on the group's own rows.
         return delta, (-decay * delta).scatter_add_(1, rows, force)
 
@@ -221,7 +230,7 @@ def _stopped(values: Tensor, vectors: Tensor, residuals: Tensor, descent: Gradie
     weighted = torch.view_as_real((resolvent * weights).conj().resolve_conj()).flatten(1)
 
     def solve(rows: Tensor) -> tuple[Tensor, Tensor]:
-        own, right = vectors[rows], applied[rows]  # (g, b, n k), (g, b, q)
+        own, right = _rows(vectors, rows), applied[rows]  # (g, b, n k), (g, b, q)
         size = rows.shape[1]
         columns = [(own * own[:, a : a + 1]) @ flat for a in range(size)]
         blocks = torch.view_as_complex(torch.stack(columns, 1).unflatten(3, (-1, 2)))
@@ -239,6 +248,15 @@ def _stopped(values: Tensor, vectors: Tensor, residuals: Tensor, descent: Gradie
     return solve
 
 
+def _rows(table: Tensor, rows: Tensor) -> Tensor:
+    """The rows of a table, `(g, b, n k)`; without copying them if they follow each other."""
+    first, last = int(rows[0, 0]), int(rows[-1, -1])
+    flat = rows.flatten()
+    if last - first + 1 == len(flat) and bool((flat.diff() == 1).all()):
+        return table[first : last + 1].unflatten(0, rows.shape)
+    return table[rows]
+
+
 def squared_changes(
     kernel: Tensor,
     residuals: Tensor,
@@ -247,14 +265,12 @@ def squared_changes(
     cross: Tensor | None = None,
     groups: Groups | None = None,
     eigen: tuple[Tensor, Tensor] | None = None,
-    memory: int = 512,
     progress: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return how far weights and predictions move when each group is left out.
 
     Args:
-        kernel: As in `changes`, as are `residuals`, `descent`, `groups`, `eigen`, `memory` and
-            `progress`.
+        kernel: As in `changes`, as are `residuals`, `descent`, `groups`, `eigen` and `progress`.
         cross: Kernel between m other inputs and the training samples, `(m k, n k)`; None to look at
             the predictions on the training samples.
 
@@ -281,7 +297,6 @@ def squared_changes(
         descent,
         groups=groups,
         eigen=eigen,
-        memory=memory,
         progress=progress,
     )
     if cross is not None and basis is not None:
@@ -291,8 +306,8 @@ def squared_changes(
     for numbers, _, delta, pushed in batches:
         moved = pushed if cross is None else delta @ cross.T
         places = numbers.to(kernel.device)
-        weights[places] = (delta * pushed).sum(1).clamp(min=0.0)
-        predictions[places] = moved.square().sum(1)
+        weights[places] = torch.linalg.vecdot(delta, pushed).clamp(min=0.0)
+        predictions[places] = torch.linalg.vecdot(moved, moved)
     return weights, predictions
 
 
@@ -325,7 +340,6 @@ def held_out_predictions(
     descent: GradientDescent,
     *,
     eigen: tuple[Tensor, Tensor] | None = None,
-    memory: int = 512,
     progress: bool | None = None,
 ) -> Tensor:
     """Return what each sample's prediction becomes if the sample itself is left out.
@@ -334,7 +348,7 @@ def held_out_predictions(
     infinite time these are the PRESS residuals of ridge regression).
 
     Args:
-        kernel: As in `changes`, as are `residuals`, `descent`, `eigen`, `memory`, `progress`.
+        kernel: As in `changes`, as are `residuals`, `descent`, `eigen`, `progress`.
 
     Returns:
         `f_{w_{-i}}(x_i) - f_0(x_i)`, `(n, k)`: compare it with the residuals.
@@ -345,9 +359,7 @@ def held_out_predictions(
     kernel, residuals = check_system(kernel, residuals)
     if eigen is None and math.isfinite(descent.time):
         eigen = spectrum(kernel)
-    basis, batches = changes(
-        kernel, residuals, descent, eigen=eigen, memory=memory, progress=progress
-    )
+    basis, batches = changes(kernel, residuals, descent, eigen=eigen, progress=progress)
     held = torch.empty_like(residuals)
     if basis is None:
         for numbers, rows, delta, pushed in batches:
