@@ -482,7 +482,7 @@ def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
     if not curves:
         raise EmptySelection("curves", curves, "Pass at least one curve.")
     with style():
-        figure, axis = plt.subplots(figsize=(4.6, 4.2))
+        figure, axis = plt.subplots(figsize=(4.6, 4.2 + 0.25 * len(curves)))
         for index, (name, curve) in enumerate(curves.items()):
             axis.plot(
                 curve.fpr,
@@ -504,5 +504,5 @@ def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
             xlabel="false-positive rate",
             ylabel="true-positive rate",
         )
-        axis.legend(loc="lower right")
+        figure.legend(loc="outside lower center")  # every corner inside belongs to a curve
     return figure
