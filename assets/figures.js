@@ -14,6 +14,10 @@
     standard_error: ({ p, q, fraction, models }) =>
       Math.sqrt((p * (1 - p)) / (fraction * models) + (q * (1 - q)) / ((1 - fraction) * models)),
     worst_error: (v) => formulas.standard_error({ ...v, p: 0.5, q: 0.5 }),
+    with_memorization: ({ rho, ratio }) =>
+      (rho - ratio) / Math.sqrt(1 - 2 * rho * ratio + ratio * ratio),
+    with_difficulty: ({ rho, ratio }) =>
+      (1 - rho * ratio) / Math.sqrt(1 - 2 * rho * ratio + ratio * ratio),
     threshold: (v) => v.tau,
     running_mean: (v, series) => sum(series, v.epochs) / v.epochs,
     learning_time: (v, series) => {

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from memlib import check
-from memlib.check import design, dynamics, estimates, evidence, exact
+from memlib import check, decomposition
+from memlib.check import design, dynamics, estimates, evidence, exact, learning, terms
 from memlib.check.comparison import Mistake, agree, compare, describe, outcome
 from memlib.theory import worlds
 
@@ -52,6 +52,17 @@ CHECKS: dict[str, tuple[Function, Function, dict[str, Function]]] = {
         {text: times(dynamics._first, stable) for text, stable in dynamics._STABLE.items()},
     ),
     "statistic": (check.statistic, design._difference, design._STATISTICS),
+    "gradient_times": (check.gradient_times, learning._time, learning._TIMES),
+    "learning_bound": (check.learning_bound, learning._bound, learning._BOUNDS),
+    "runs_needed": (check.runs_needed, learning._runs, learning._RUNS),
+    "rescaled": (check.rescaled, learning._scaled, learning._UNITS),
+    "csl_nats": (check.csl_nats, terms._watched("csl"), terms._NATS),
+    "csl_gibbs": (check.csl_gibbs, terms._watched("csl_gibbs"), terms._GIBBS),
+    "wrong_epochs": (check.wrong_epochs, terms._watched("cslt"), terms._COUNTS),
+    "two_terms": (check.two_terms, terms._terms, terms._TERMS),
+    "two_terms_missing": (check.two_terms_missing, terms._terms, terms._GAPS),
+    "break_even": (check.break_even, lambda rho: rho, terms._EVEN),
+    "proxy": (check.proxy_correlation, decomposition.proxy_correlation, terms._PROXIES),
 }
 KNOWN = [(name, text) for name, (_, _, mistakes) in CHECKS.items() for text in mistakes]
 

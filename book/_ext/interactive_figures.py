@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from memlib import bounds, results
+from memlib import bounds, decomposition, results
 from memlib.theory import trajectories
 from memlib.theory.orders import instances, thm_4_1
 
@@ -314,11 +314,21 @@ def twin_gap(v: Values) -> float:
     return run.time(0, tau) - run.time(1, tau)
 
 
-DIFFERENCES = (0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1)
-DIFFERENCES += (0.15, 0.2, 0.25)
+DIFFERENCES = tuple(
+    thousandths / 1000
+    for thousandths in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 250)
+)
 TWINS = Figure(
     sliders=(
-        Slider("difference", "1 − r", "How unlike the twins are, 1 − r", DIFFERENCES, 0.01, 4),
+        Slider(
+            "difference",
+            "1 − r",
+            "How unlike the twins are, 1 − r",
+            DIFFERENCES,
+            0.01,
+            4,
+            names={f"{value:g}": f"{value:g}" for value in DIFFERENCES},
+        ),
         Slider(
             "delta",
             "δ",
@@ -350,9 +360,62 @@ TWINS = Figure(
     "printed bound on the difference is {bound}.",
 )
 
+RHOS, RATIOS = steps(-9, 19, 20), steps(1, 30, 20)
+CORRELATION = Axis("correlation with CSL", -1, 1, (-1, -0.5, 0, 0.5, 1), 2)
+CORRELATIONS = (
+    Curve(
+        "memorization",
+        "with memorization M",
+        "with_memorization",
+        lambda v: decomposition.proxy_correlation(v["rho"], v["ratio"]),
+    ),
+    Curve(
+        "difficulty",
+        "with held-out difficulty H",
+        "with_difficulty",
+        lambda v: -decomposition.proxy_correlation(v["rho"], 1 / v["ratio"]),
+    ),
+)
+PROXY = Figure(
+    sliders=(
+        Slider("rho", "ρ", "Correlation ρ of H and M", RHOS, 0.95, 2),
+        Slider("ratio", "v", "Spread v of M, over that of H", RATIOS, 0.65, 2),
+    ),
+    panels=(
+        Panel(
+            key="ratio",
+            title="Correlations of CSL by the spread of memorization",
+            description="The correlation with memorization starts near ρ, crosses zero where v "
+            "equals ρ and ends negative. That with difficulty starts at 1 and lies above it "
+            "everywhere.",
+            values=RATIOS,
+            rows=(0.1, 0.3, 0.5, 0.65, 0.8, 1.0, 1.2, 1.5),
+            x=Axis("spread v of M, over that of H", 0, 1.5, (0, 0.5, 1, 1.5), 2),
+            y=CORRELATION,
+            curves=CORRELATIONS,
+            uses=("rho", "ratio"),
+        ),
+        Panel(
+            key="rho",
+            title="Correlations of CSL by the correlation of its two terms",
+            description="Both rise or fall with ρ; the one with memorization is negative left of "
+            "ρ = v and steep at the right end.",
+            values=RHOS,
+            rows=(-0.45, 0.0, 0.3, 0.5, 0.7, 0.9, 0.95),
+            x=Axis("correlation ρ of H and M", -0.5, 1, (-0.5, 0, 0.5, 1), 2),
+            y=CORRELATION,
+            curves=CORRELATIONS,
+            uses=("rho", "ratio"),
+        ),
+    ),
+    readout="With ρ = {rho} and v = {ratio}, CSL has the correlation {memorization} with "
+    "memorization and {difficulty} with held-out difficulty.",
+)
+
 FIGURES = {
     "privacy-bound": PRIVACY,
     "standard-error": NETWORKS,
     "learning-time": THRESHOLD,
     "twins": TWINS,
+    "proxy-correlation": PROXY,
 }

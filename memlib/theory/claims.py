@@ -54,7 +54,8 @@ class Role(StrEnum):
     FAILING_STEP = "failing-step"  # the step that the proof does not give
     MAGNITUDE = "magnitude"  # the numbers at the paper's own scale
     BREAKS = "breaks"  # the search found an instance against the printed statement
-    WITHSTANDS = "withstands"  # the search found none against the repaired one
+    # A search or a count found none: against the repaired statement; in a gap, the printed one.
+    WITHSTANDS = "withstands"
 
 
 _EVERY_INSTANCE = frozenset({Kind.SYMBOLIC, Kind.DECIDED, Kind.EXACT})

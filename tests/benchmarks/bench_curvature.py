@@ -6,11 +6,12 @@ ratio of 10 / 22. The reference is finite differences as the papers' own code ta
 re-implemented from its description: batch by batch, one probe after the other, and the base
 gradient again for every probe.
 
-How near that is to the limit. The operations that cannot be avoided are the products of the
-backward passes, printed as a share of the machine's own rate of float32 matrix products. The
-convolutions of the small CNN are far from it: with 1 and 16 channels, a third of the time goes
-into moving activations (ReLU masks, pooling indices), which no arithmetic hides. The MLP stops at
-its first layer, of 128 units, where a matrix W W^T stands for its 784 pixels.
+How near that is to the limit: the operations that cannot be avoided are the products of the
+backward passes, printed as a share of the machine's own rate of float32 matrix products. By the
+profiler, on the CNN half of the time goes into ReLU masks and pooling indices, which move as many
+numbers as the convolutions multiply; on the MLP, which stops at its first layer of 128 units,
+where a matrix W W^T stands for its 784 pixels, a third goes into products and the rest into as
+many small steps (forward pass, masks, softmax, Gram matrices, the check for finite pixels).
 
 Run as `python -m tests.benchmarks.bench_curvature`, or with the others by `make bench`.
 """

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+import memlib
+from memlib.selfcheck import run_test
 from scripts.assignments import Assignment, build, write_bank
 from scripts.run_labs import KERNEL
 from scripts.set_repository import SETUP_CELL, repository_url
@@ -31,6 +34,22 @@ def squared_norm(v):
     return np.abs(v).sum()
 '''
 """
+
+
+def failures(assignment: Assignment, question: str, space: dict[str, Any]) -> dict[str, str]:
+    """The messages of the failing parts of a question, hidden ones included."""
+    (cases,) = (q.cases for q in assignment.questions if q.name == question)
+    messages = {case.name: run_test(case.code, dict(space)) for case in cases}
+    return {name: message for name, message in messages.items() if message is not None}
+
+
+def variables(solution: Path) -> dict[str, Any]:
+    """The variables of a session in which every cell of a solution was run."""
+    space: dict[str, Any] = {"memlib": memlib}
+    for cell in nbformat.read(solution, as_version=4).cells:
+        if cell.cell_type == "code" and "%pip" not in cell.source:
+            exec(cell.source, space)
+    return space
 
 
 def _question(

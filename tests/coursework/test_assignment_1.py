@@ -10,8 +10,6 @@ import nbformat
 import pytest
 import sympy
 
-import memlib
-from memlib.selfcheck import run_test
 from scripts.assignments import (
     MASTERS,
     Assignment,
@@ -24,6 +22,7 @@ from scripts.assignments import (
 )
 from scripts.grade import grade
 from scripts.grade_session import Limits
+from tests.coursework.conftest import failures, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER = MASTERS / "01-memorization" / "01-memorization.ipynb"
@@ -58,18 +57,7 @@ def assignment(folder: Path) -> Assignment:
 @pytest.fixture(scope="module")
 def solution(assignment: Assignment, folder: Path) -> dict[str, Any]:
     """The variables of a session in which every cell of the solution was run."""
-    space: dict[str, Any] = {"memlib": memlib}
-    for cell in nbformat.read(folder / "solution.ipynb", as_version=4).cells:
-        if cell.cell_type == "code" and "%pip" not in cell.source:
-            exec(cell.source, space)
-    return space
-
-
-def failures(assignment: Assignment, question: str, space: dict[str, Any]) -> dict[str, str]:
-    """The messages of the failing parts of a question, hidden ones included."""
-    (cases,) = (q.cases for q in assignment.questions if q.name == question)
-    messages = {case.name: run_test(case.code, dict(space)) for case in cases}
-    return {name: message for name, message in messages.items() if message is not None}
+    return variables(folder / "solution.ipynb")
 
 
 @pytest.fixture(scope="module")

@@ -217,9 +217,9 @@ def test_the_pages_and_a_notebook_show_what_was_tried(
     results: list[Result], pages: Mapping[str, str]
 ) -> None:
     gaps = [result for result in results if result.claim.verdict == Verdict.GAP]
-    assert markdown(pages).count("**What we tried to refute it.**") == len(gaps) > 0
+    assert markdown(pages).count("**How we tried to refute it.**") == len(gaps) > 0
     for result in gaps:
-        told = labeled("What we tried to refute it", result.claim.tried)
+        told = labeled("How we tried to refute it", result.claim.tried)
         assert told in pages[f"ledger/{result.claim.paper}.md"]
         assert told in result._repr_markdown_()
 

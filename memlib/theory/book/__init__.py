@@ -5,6 +5,7 @@ from memlib.theory.book import (
     curvature,
     curvature_range,
     curvature_twins,
+    dp_sgd,
     erf_bound,
     langevin_si,
     learning_time,
@@ -30,4 +31,5 @@ CLAIMS = (
     *loo_any_time.CLAIMS,
     *privacy.CLAIMS,
     *privacy_profile.CLAIMS,
+    *dp_sgd.CLAIMS,
 )

@@ -9,6 +9,7 @@ from memlib.theory.icml.instances import (
     CONFLICT,
     ONE,
     RANK,
+    SHAKEN,
     SMOOTH,
     SQUARE,
     UNBIASED,
@@ -40,10 +41,6 @@ def _descent() -> Evidence:
         after <= now - (step - rho * step * step / 2) * g * g + rho * step * step * variance / 2,
         r"(31) for two opposite seeds gives (40), for all reals.",
     )
-
-
-#: Least squares from its minimum, one noisy step.
-SHAKEN = Run(SQUARE, (((1,), 1),), (1,), Fraction(1, 4), 1, (((ONE,),), ((-ONE,),)))
 
 
 def _descent_attained() -> Evidence:
@@ -227,8 +224,8 @@ the training loss with the mean over $z_i$, fails. *With $k_g$ in Frobenius norm
 Often, and then the factor is absorbed; for nearly equal inputs there is none.
 """,
     effect=r"""
-$\kappa_T$ is too large by the factor $m$, the number of training samples, for the mean over a
-sample's own gradients.
+$\kappa_T$ is too large by the factor $m$, the number of training samples, for the mean of the
+samples' own squared gradients.
 """,
     prior_art="Bookkeeping.",
     chapter=CHAPTER,

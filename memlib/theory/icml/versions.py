@@ -60,8 +60,8 @@ PAIRS = (
         "Learning time in the experiments",
         "orders/learning-time-two-definitions",
         "orders-icml/eq-7",
-        "The draft's figures used the first correct epoch; the published ones use Eq. (7), and the "
-        "first correct epoch only as a baseline.",
+        "The draft describes no other than the first correct epoch; the published figures use "
+        "Eq. (7), and the first correct epoch is only a baseline.",
     ),
     Pair(
         "Input and weight gradients",
@@ -105,6 +105,7 @@ PAIRS = (
         "orders-icml/eq-58",
         "New: the best of all seeds at the end of training.",
     ),
+    Pair("The loss at the start", None, "orders-icml/d.2-start", "New."),
     Pair(
         "Learning time and memorization",
         "orders/thm-4.1",

@@ -92,8 +92,9 @@ with step sizes of order $1/t$ in the non-convex case; training until singletons
 outside of that regime, as their memorization shows.
 """,
     tried=r"""
-Each cited result is true. That they give the assumptions is refuted, by an algorithm that is
-stable in error and not uniformly, and by a network that is Lipschitz without a Lipschitz gradient.
+Each cited result is true, and uniform stability does give error stability. That a Lipschitz
+constant of the network gives the assumption on gradients is refuted, by one ReLU; that error
+stability is to be expected only with uniform stability is refuted by nearest neighbors.
 "Plausible" is not a statement that an instance can meet or break.
 """,
     effect=r"""
