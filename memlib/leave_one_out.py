@@ -193,15 +193,17 @@ def inverse(kernel: Tensor, decay: float) -> Tensor:
     Raises:
         SingularKernel: It has none, to rounding.
     """
-    shifted = kernel.clone()
-    shifted.diagonal().add_(decay)
-    factor, failed = torch.linalg.cholesky_ex(shifted)
-    pivots = factor.diagonal().square()
-    tiny = len(kernel) * torch.finfo(kernel.dtype).eps * float(shifted.diagonal().max())
-    if int(failed) or float(pivots.min()) <= tiny:
+    # In place, all of it: new memory of this size takes as long as a tenth of the arithmetic. The
+    # transpose of a symmetric matrix is itself, in the order of LAPACK.
+    table = kernel.mT.clone()
+    table.diagonal().add_(decay)
+    tiny = len(kernel) * torch.finfo(kernel.dtype).eps * float(table.diagonal().max())
+    failed = torch.empty((), dtype=torch.int32, device=kernel.device)
+    torch.linalg.cholesky_ex(table, out=(table, failed))
+    if int(failed) or float(table.diagonal().square().min()) <= tiny:
         fix = "Pass a positive decay or a finite time; two samples may be equal, or n k above d."
         raise SingularKernel("kernel", "K + decay I", fix)
-    return torch.cholesky_inverse(factor)
+    return torch.cholesky_inverse(table, out=table)
 
 
 def _converged(kernel: Tensor, residuals: Tensor, decay: float) -> Solve:
