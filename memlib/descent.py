@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib.errors import NonFiniteNumber, NotPositive, TooLarge
+from memlib.errors import NonFiniteNumber, NotPositive, TooLarge, WrongType
 from memlib.runtime import whole_number
 
 #: Points of the parabola, of which the upper half is used: relative error 1e-14.
@@ -39,7 +39,7 @@ class GradientDescent:
     Raises:
         NotPositive: time or learning_rate is not positive, or decay is negative.
         NonFiniteNumber: learning_rate or decay is not finite.
-        WrongType: A number of steps is not whole.
+        WrongType: A number of steps is not whole, or a finite time has no learning rate.
     """
 
     time: float = math.inf
@@ -52,7 +52,7 @@ class GradientDescent:
             raise NotPositive("time", self.time, "Pass a positive time, or infinity.")
         if math.isfinite(self.time):
             if self.learning_rate is None:
-                raise NotPositive("learning_rate", None, "Pass the rate of a finite training.")
+                raise WrongType("learning_rate", None, "Pass the rate of a finite training.")
             if not self.continuous:
                 exact = int(self.time) if self.time == int(self.time) else self.time
                 whole_number("time", exact)

@@ -105,8 +105,9 @@ def influence(
     Raises:
         SingularKernel: The damped Hessian is not positive definite ("exact", "cg").
         TrainingDiverged: LiSSA diverged.
-        TooLarge: The network has too many weights for "exact", or `steps` was too few for "cg".
-        UnknownName, NotPositive, NonFiniteNumber: An option cannot be used.
+        TooLarge: The network has too many weights for "exact".
+        NotPositive: `steps` was too few for "cg", or a number is negative.
+        UnknownName, NonFiniteNumber: An option cannot be used.
         InvalidInput: As `linearize`; samples as in `Dataset.select`.
 
     Cost: per sample `steps` passes through the training samples (through a batch for LiSSA); the
@@ -249,7 +250,8 @@ def _factor(problem: Problem, shift: float, damping: float, memory: int) -> Tens
     matrix = torch.cat([problem.curve(part, rows) for part in unit.split(_vectors(memory, d))])
     matrix = (matrix + matrix.T) / 2 + shift * unit
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    if int(failed):
+    tiny = d * torch.finfo(matrix.dtype).eps * float(matrix.diagonal().max())
+    if int(failed) or float(factor.diagonal().square().min()) <= tiny:
         raise SingularKernel("damping", f"{damping}: H + damping I", "Pass a larger damping.")
     return factor
 
@@ -276,8 +278,8 @@ def _conjugate_gradients(
         direction, square = residual + ratio[:, None] * direction, following
     if bool((square > goal).any()):
         worst = float((square / vectors.square().sum(1)).max().sqrt())
-        shown = f"{steps} steps of conjugate gradients, with {worst:.0e} of the residual left,"
-        raise TooLarge("damping", shown, "Pass more steps or a larger damping.")
+        fix = f"{worst:.0e} of the residual is left: pass more steps or a larger damping."
+        raise NotPositive("steps", steps, fix)
     return solution
 
 

@@ -213,7 +213,7 @@ def sgd_sample_information(
     correlation = covariance / scale / scale[:, None]
     factor, failed = torch.linalg.cholesky_ex(correlation)
     if int(failed) or float(factor.diagonal().min()) ** 2 < 1e-12:
-        shown = f"the steady state's covariance, rank below {len(covariance)}: kernel"
+        shown = f"{isotropic:g}: the covariance"
         fix = "Pass a positive isotropic, the variance of further noise on the gradients."
         raise SingularKernel("isotropic", shown, fix)
     descent = GradientDescent(decay=decay)

@@ -27,6 +27,7 @@ from memlib.errors import (
     TooLarge,
     UnknownIds,
     WrongShape,
+    WrongType,
 )
 from memlib.runtime import progress as progress_bar
 
@@ -80,7 +81,7 @@ def spectrum(kernel: Tensor) -> tuple[Tensor, Tensor]:
     """
     values, vectors = torch.linalg.eigh(kernel)
     if float(values[0]) < -1e-10 * float(values[-1].abs()):
-        shown = f"its smallest eigenvalue is {float(values[0]):.1e}: kernel"
+        shown = f"a matrix with the eigenvalue {float(values[0]):.1e}"
         raise SingularKernel("kernel", shown, "Pass a Gram matrix J J^T.")
     return values.clamp(min=0.0), vectors.contiguous()
 
@@ -119,6 +120,7 @@ def changes(
         TooLarge: The learning rate makes steps diverge, or a group has more samples than there are.
         EmptySelection, DuplicateIds, UnknownIds: A group is empty, names a sample twice, or one
             that is not there.
+        WrongType: A group is no sequence of whole numbers.
         WrongShape, NonFiniteNumber: As `check_system`.
 
     Cost: one Cholesky factorization with inverse (infinite time) or one eigendecomposition, of
@@ -169,7 +171,7 @@ def _by_size(groups: Groups | None, n: int, device: torch.device) -> list[tuple[
             raise EmptySelection("groups", f"group {number}", "Put a sample into every group.")
         if members.ndim != 1 or members.dtype.kind not in "iu":
             fix = "Pass sequences of whole numbers."
-            raise WrongShape("groups", f"group {number}: {group}", fix)
+            raise WrongType("groups", f"group {number}: {group}", fix)
         if len(members) > n:
             fix = f"There are {n} samples: leave out at most these."
             raise TooLarge("groups", f"group {number} of {len(members)} samples", fix)

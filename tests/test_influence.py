@@ -156,7 +156,9 @@ def test_what_cannot_be_solved_or_trained_says_so_and_what_to_do() -> None:
             influence(MLP, IMAGES, 5 * LABELS[:, None].repeat(1, 3), method=method, damping=0.0)
     with pytest.raises(TrainingDiverged, match="scale"):
         influence(MLP, IMAGES, CLASSES, method="lissa", scale=1e-3, steps=200)
-    with pytest.raises(TooLarge, match="more steps"):
+    with pytest.raises(SingularKernel, match="larger damping"):  # more weights than samples
+        influence(LINEAR, IMAGES, LABELS, method="exact", damping=0.0)
+    with pytest.raises(NotPositive, match="more steps"):
         influence(MLP, IMAGES, CLASSES, method="cg", steps=1, damping=5.0)
     wide = models.mlp((1, 4, 4), classes=3, width=600)
     with pytest.raises(TooLarge, match="'cg'"):

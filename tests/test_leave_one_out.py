@@ -228,7 +228,7 @@ BAD_TRAININGS = {
     "negative time": ({"time": -1, "learning_rate": 0.1}, NotPositive),
     "time that is not a number": ({"time": math.nan, "learning_rate": 0.1}, NotPositive),
     "half a step": ({"time": 2.5, "learning_rate": 0.1}, WrongType),
-    "finite time without a rate": ({"time": 10}, NotPositive),
+    "finite time without a rate": ({"time": 10}, WrongType),
     "rate 0": ({"time": 10, "learning_rate": 0.0}, NotPositive),
     "infinite rate": ({"time": 10, "learning_rate": math.inf}, NonFiniteNumber),
     "negative decay": ({"decay": -1e-9}, NotPositive),
@@ -331,7 +331,7 @@ WRONG = {
     ),
     "positions that are not whole": (
         st.builds(lambda g: {"groups": [[g]]}, st.floats(0, 5)),
-        WrongShape,
+        WrongType,
     ),
 }
 

@@ -240,7 +240,7 @@ A count of operations is refuted only by a lower bound over all algorithms, whic
 checked what the cited downdate gives, eigenvalues and products with a vector, and that the matrix
 itself takes a dense product the usual way; we did not run a downdate.
 """,
-    effect="None on scores.",
+    effect="None on scores; `book/loo-any-time` gets them all without a downdate.",
     prior_art="Golub (1973) for the secular equation; Gu and Eisenstat (1995).",
     chapter=CHAPTER,
     gist="Right for its product with a vector, per removed row; the matrix is a dense product.",
