@@ -162,6 +162,8 @@ def test_the_noise_for_a_budget_keeps_it_and_is_not_wasteful(epsilon):
 
 def test_an_epsilon_beyond_the_accountant_is_infinite():
     assert epsilon_spent(0, 0.1, 5, 1e-5) == math.inf
+    assert accounting._prv(0.2, 0.5, 20, 1e-5, 1.0) < 300
+    assert accounting._prv(0.2, 0.5, 60, 1e-5, 1.0) == math.inf  # 580 by Opacus
     assert epsilon_spent(0.2, 0.5, 100, 1e-5) == math.inf
 
 
@@ -205,3 +207,16 @@ def test_a_budget_out_of_reach_is_refused(budget):
 def test_a_budget_that_takes_almost_no_noise_is_refused():
     with pytest.raises(InvalidInput, match="less noise than"):
         noise_for(400, 1e-5, 0.01, 2)
+
+
+def test_the_ledger_has_the_noise_and_a_bound_above_the_accountants():
+    from flint import arb, fmpq
+
+    from memlib.theory.book.dp_sgd import NOISES, RATE, STEPS, dp_sgd_bound
+
+    rate = float(RATE)
+    for epsilon, noise in NOISES:
+        assert 0.98 * epsilon < epsilon_spent(float(noise), rate, STEPS, 1e-5) <= epsilon
+        elementary = float(dp_sgd_bound(arb(noise), arb(fmpq(1, RATE.denominator)), STEPS))
+        value = MemorizationBound.dp_sgd(float(noise), rate, STEPS).value
+        assert value < elementary < 1.5 * value
