@@ -1,6 +1,7 @@
 """Planted troubles are found, by every score that should find them, in one index space."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,12 @@ def test_classes_that_no_label_names_are_left_out_without_a_warning(digits, recw
         assert np.isfinite(judged.to_numpy()).all()
         assert flagged is None or judged["confident_learning_flag"].sum() == flagged
     assert not recwarn.list
+
+
+def test_without_cleanlab_the_error_says_what_to_install(digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'memlib\[detection\]'"):
+        confident_learning(digits, np.full((300, 10), 0.1))
 
 
 def test_every_sample_is_predicted_by_a_fresh_network_that_did_not_see_it(digits, monkeypatch):
