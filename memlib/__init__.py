@@ -38,6 +38,7 @@ _SUBMODULES = frozenset(
         "ensemble",
         "errors",
         "first_layer",
+        "influence",
         "information",
         "layers",
         "leave_one_out",
@@ -58,8 +59,10 @@ _SUBMODULES = frozenset(
         "selfcheck",
         "splits",
         "stability",
+        "summarize",
         "theory",
         "training",
+        "weight_space",
         "trajectories",
     }
 )

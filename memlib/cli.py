@@ -83,7 +83,9 @@ def _clear_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _factory(network: Network, dataset: Dataset, width: int | None) -> Callable[[], Any]:
+def _factory(
+    network: Network, dataset: Dataset, width: int | None, classes: int | None = None
+) -> Callable[[], Any]:
     from memlib import models
 
     builders: dict[Network, Callable[..., Any]] = {
@@ -93,7 +95,8 @@ def _factory(network: Network, dataset: Dataset, width: int | None) -> Callable[
     }
     size = {} if width is None or network is Network.resnet18 else {"width": width}
     shape = tuple(dataset.images.shape[1:])
-    return lambda: builders[network](shape=shape, classes=dataset.num_classes, **size)
+    outputs = dataset.num_classes if classes is None else classes
+    return lambda: builders[network](shape=shape, classes=outputs, **size)
 
 
 def _report(table: pd.DataFrame, out: Path | None) -> None:
@@ -429,7 +432,9 @@ def detect(
         dataset = data_sets.load(data, root=root).to(runtime.device())
         if samples is not None:
             dataset = dataset.select(range(samples))
-        factory, recipe = _factory(model, dataset, width), Recipe(epochs, batch_size, lr)
+        merged = 2 if trouble == "subclass" else None
+        factory = _factory(model, dataset, width, merged)
+        recipe = Recipe(epochs, batch_size, lr)
         plant = corruptions.planter(
             trouble, fraction, model=factory, recipe=recipe, epsilon=epsilon
         )

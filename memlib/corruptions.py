@@ -254,7 +254,7 @@ def planter(
             - `"class-mislabels"`: `flip_between_classes`, each class to the next.
             - `"duplicates"`, `"wrong-duplicates"`: `duplicate`, `round(fraction n)` copies.
             - `"subclass"`: `undersample`; the lower and the upper half of the classes become two,
-              and of class 0 a share `fraction` stays.
+              and of class 0 a share `fraction` stays. Networks for it have two outputs.
             - `"adversarial"`: `memlib.attacks.adversarial_copies`, against a network of its own.
         fraction: The share of samples (for `"subclass"`: of class 0), inside (0, 1).
         model: Builds the network that adversarial images fool.

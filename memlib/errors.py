@@ -132,7 +132,7 @@ class TooLarge(InvalidInput):
 
 
 class SingularKernel(InvalidInput):
-    """A kernel that is not positive definite where its inverse is needed."""
+    """A kernel or Hessian that is not positive definite where its inverse is needed."""
 
     problem = "is not positive definite"
 

@@ -39,6 +39,9 @@ from memlib.ntk import (
 )
 from memlib.runtime import whole_number
 
+#: Images that go through a network at once where nothing is differentiated.
+CHUNK = 500
+
 
 @dataclass(frozen=True, eq=False)
 class LinearizedModel:
@@ -135,7 +138,7 @@ class LinearizedModel:
         return initial.detach() + torch.cat(parts)
 
     def _checked(self, images: Tensor) -> Tensor:
-        _check_images(images, self.images.shape[1:])
+        check_images(images, self.images.shape[1:])
         return images.to(self.images.device, torch.float64)
 
     def _chunks(self, table: Tensor) -> tuple[Tensor, ...]:
@@ -199,22 +202,8 @@ def linearize(
     """
     sketch = Sketch(kernel, size, seed)
     whole_number("memory", memory)
-    _check_images(images)
-    if device is None:
-        found = runtime.device()
-        device = torch.device("cpu") if found.type == "mps" else found
-    network = _copy(model, device)
-    images = images.to(device, torch.float64)
-    _check_network(network, images[:1])
+    network, images, outputs, targets = prepare(model, images, labels, device)
     weights = trainable(network)
-    length = sum(weight.numel() for weight in weights.values())
-    parts = images.split(rows_per_block(memory, length))
-    with torch.no_grad():
-        outputs = torch.cat([network(part) for part in parts])
-    if not bool(torch.isfinite(outputs).all()):
-        raise NonFiniteNumber("model", "an output that is NaN or infinite", "Repair its weights.")
-    targets = _targets(labels, *outputs.shape).to(device)
-
     seen = dict.fromkeys(weights, False)
     gram = tangent_kernel(network, images, images, sketch, memory, progress, seen)
     dead = [name for name, reached in seen.items() if not reached]
@@ -244,10 +233,35 @@ def cross_kernel(
     Cost: the Jacobians of both, and `m n k^2 d` operations; where they do not fit in the memory of
     `linearize`, those of the training samples are computed once per block of images.
     """
-    _check_images(images, linearized.images.shape[1:])
+    check_images(images, linearized.images.shape[1:])
     other = images.to(linearized.images.device, torch.float64)
     network, sketch, memory = linearized.network, linearized.sketch, linearized.memory
     return tangent_kernel(network, other, linearized.images, sketch, memory, progress)
+
+
+def prepare(
+    model: nn.Module, images: Tensor, labels: Tensor, device: torch.device | str | None
+) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """Return a copy of the network, images, outputs `(n, k)` and targets `(n, k)`, in float64.
+
+    Args:
+        model: As in `linearize`, as are `images`, `labels` and `device`.
+
+    Raises:
+        InvalidInput: As `linearize`.
+    """
+    check_images(images)
+    if device is None:
+        found = runtime.device()
+        device = torch.device("cpu") if found.type == "mps" else found
+    network = _copy(model, device)
+    images = images.to(device, torch.float64)
+    _check_network(network, images[:1])
+    with torch.no_grad():
+        outputs = torch.cat([network(part) for part in images.split(CHUNK)])
+    if not bool(torch.isfinite(outputs).all()):
+        raise NonFiniteNumber("model", "an output that is NaN or infinite", "Repair its weights.")
+    return network, images, outputs, _targets(labels, *outputs.shape).to(device)
 
 
 def _copy(model: nn.Module, device: torch.device | str) -> nn.Module:
@@ -264,7 +278,8 @@ def _copy(model: nn.Module, device: torch.device | str) -> nn.Module:
     return network
 
 
-def _check_images(images: Tensor, shape: torch.Size | None = None) -> None:
+def check_images(images: Tensor, shape: torch.Size | None = None) -> None:
+    """Refuse what is no batch of finite images (of some shape), with the error that says why."""
     if not isinstance(images, Tensor) or not images.is_floating_point():
         raise WrongType("images", images, "Pass a tensor of floats.")
     if images.ndim < 2 or (shape is not None and images.shape[1:] != shape):

@@ -281,7 +281,7 @@ def by_value(x: Mapping[str, np.ndarray], y: np.ndarray, *, xlabel: str, ylabel:
 
     Args:
         x: `(n,)` whole numbers by panel title.
-        y: `(n,)` values, the same for all panels.
+        y: `(n,)` values, the same for all panels, or by panel title.
         xlabel: Axis label with unit.
         ylabel: Axis label with unit.
 
@@ -290,23 +290,30 @@ def by_value(x: Mapping[str, np.ndarray], y: np.ndarray, *, xlabel: str, ylabel:
 
     Raises:
         EmptySelection: There is no panel.
+        UnknownName: `y` has other titles than `x`.
         WrongShape: `x` and `y` differ in length.
     """
     if not x:
         raise EmptySelection("x", x, "Pass at least one array.")
+    up = y if isinstance(y, Mapping) else dict.fromkeys(x, y)
+    if set(up) != set(x):
+        raise UnknownName("y", list(up), f"Pass the titles {', '.join(x)}.")
     for name, values in x.items():
-        if len(values) != len(y):
-            raise WrongShape("x", f"{name}: {len(values)}", f"Pass one value for each of {len(y)}.")
+        if len(values) != len(up[name]):
+            fix = f"Pass one value for each of {len(up[name])}."
+            raise WrongShape("x", f"{name}: {len(values)}", fix)
     with style():
         figure, axes = plt.subplots(
-            1, len(x), figsize=(3.6 * len(x) + 0.6, 3.3), squeeze=False, sharey=True
+            1, len(x), figsize=(3.6 * len(x) + 0.6, 3.3), squeeze=False, sharey=up is not y
         )
         for index, (axis, (name, values)) in enumerate(zip(axes.flat, x.items(), strict=True)):
             places, counts = np.unique(values, return_counts=True)
-            groups = [y[values == place] for place in places]
+            groups = [up[name][values == place] for place in places]
             means, spreads = [g.mean() for g in groups], [g.std() for g in groups]
             axis.errorbar(places, means, spreads, fmt="none", color=GRAY, alpha=0.6, capsize=2)
-            axis.scatter(places, means, s=800 * counts / len(y) + 4, color=color(index), zorder=3)
+            axis.scatter(
+                places, means, s=800 * counts / len(values) + 4, color=color(index), zorder=3
+            )
             axis.margins(x=0.09)
             axis.set(xlabel=xlabel, ylabel=ylabel if index == 0 else "", title=name)
     return figure
@@ -441,7 +448,12 @@ def against_bound(
             edge = np.array([min(x.min(), low), max(x.max(), high)])
             axis.plot(edge, edge, color=GRAY, linestyle="--", linewidth=1.2)
             axis.fill_between(edge, edge, edge[1], color=GRAY, alpha=0.15, linewidth=0)
-            axis.set(xscale="log", title=name, xlabel=xlabel)
+            axis.set(title=name, xlabel=xlabel)
+            if x.max() < 100 * x.min():  # powers of ten would be too few
+                axis.set_xscale("log", base=2)
+                axis.xaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_xscale("log")
             if high < 1000 * low:
                 axis.set_yscale("log", base=2)
                 axis.yaxis.set_major_formatter("{x:g}")
@@ -470,7 +482,7 @@ def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
     if not curves:
         raise EmptySelection("curves", curves, "Pass at least one curve.")
     with style():
-        figure, axis = plt.subplots(figsize=(4.6, 4.2))
+        figure, axis = plt.subplots(figsize=(4.6, 4.2 + 0.25 * len(curves)))
         for index, (name, curve) in enumerate(curves.items()):
             axis.plot(
                 curve.fpr,
@@ -492,5 +504,5 @@ def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
             xlabel="false-positive rate",
             ylabel="true-positive rate",
         )
-        axis.legend(loc="lower right")
+        figure.legend(loc="outside lower center")  # every corner inside belongs to a curve
     return figure

@@ -82,6 +82,11 @@ class Trajectories:
         return self.gradient[:-1].sum(0, dtype=np.float64)
 
     @property
+    def tau(self) -> float:
+        """The book's threshold for Eq. 4: half the median squared gradient at w_0."""
+        return float(np.median(self.gradient[0])) / 2
+
+    @property
     def accuracy(self) -> float:
         """Share of the training samples that the trained network gets right."""
         return float(self.correct[-1].mean())
@@ -397,6 +402,24 @@ def first_correct(correct: np.ndarray) -> np.ndarray:
     if correct.ndim != 2:
         raise WrongShape("correct", correct.shape, "Pass (epochs, n).")
     return np.where(correct.any(0), correct.argmax(0), len(correct))
+
+
+def stable_correct(correct: np.ndarray) -> np.ndarray:
+    """Return the first epoch from which every prediction is correct.
+
+    Args:
+        correct: `(N, n)` bool: `run.correct[:-1]`, without the last row.
+
+    Returns:
+        `(n,)` int64, 0-based; N where the last prediction is wrong.
+
+    Raises:
+        WrongShape: `correct` is not `(N, n)`.
+    """
+    if correct.ndim != 2:
+        raise WrongShape("correct", correct.shape, "Pass (epochs, n).")
+    after_last_error = len(correct) - correct[::-1].argmin(0)
+    return np.where(correct.all(0), 0, after_last_error)
 
 
 class _EnoughError(Exception):

@@ -205,3 +205,16 @@ def test_a_budget_out_of_reach_is_refused(budget):
 def test_a_budget_that_takes_almost_no_noise_is_refused():
     with pytest.raises(InvalidInput, match="less noise than"):
         noise_for(400, 1e-5, 0.01, 2)
+
+
+def test_the_ledger_has_the_noise_and_a_bound_above_the_accountants():
+    from flint import arb, fmpq
+
+    from memlib.theory.book.dp_sgd import NOISES, RATE, STEPS, dp_sgd_bound
+
+    rate = float(RATE)
+    for epsilon, noise in NOISES:
+        assert 0.98 * epsilon < epsilon_spent(float(noise), rate, STEPS, 1e-5) <= epsilon
+        elementary = float(dp_sgd_bound(arb(noise), arb(fmpq(1, RATE.denominator)), STEPS))
+        value = MemorizationBound.dp_sgd(float(noise), rate, STEPS).value
+        assert value < elementary < 1.5 * value

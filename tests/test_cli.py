@@ -137,6 +137,8 @@ def test_detect_judges_scores_over_seeds_and_goes_on_from_finished_ones(tmp_path
     assert list(tmp_path.iterdir()) == [out]
     assert memlib(*call, "--seeds", 2).output == shown.output
     assert memlib(*call, "--seeds", 3).exit_code == 2  # other settings, not to be overwritten
+    rare = memlib(*call[:-2], "--seeds", 1, "--trouble", "subclass")  # of two merged classes
+    assert rare.exit_code == 0, rare.output
 
 
 @pytest.mark.parametrize(

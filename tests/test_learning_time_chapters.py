@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PART = Path(__file__).resolve().parent.parent / "book/part2"
-PAGES = ("memorization-and-learning-time",)
+PAGES = ("memorization-and-learning-time", "loss-gradient-and-learning-time")
 BLOCKS = {
     f"{name}-{k}": block
     for name in PAGES

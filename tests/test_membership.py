@@ -240,4 +240,4 @@ def test_the_curve_is_drawn_with_logarithmic_axes():
     axis = figure.axes[0]
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
     np.testing.assert_allclose(axis.lines[0].get_ydata(), curve.tpr)
-    assert axis.get_legend().get_texts()[0].get_text() == f"LiRA, AUC {curve.auc:.2f}"
+    assert figure.legends[0].get_texts()[0].get_text() == f"LiRA, AUC {curve.auc:.2f}"

@@ -109,6 +109,8 @@ def test_points_by_value_are_the_means_and_sizes_of_the_groups():
     )
     with pytest.raises(WrongShape, match="a: 4"):
         plotting.by_value({"a": times}, y[:3], xlabel="T", ylabel="y")
+    with pytest.raises(UnknownName, match="Pass the titles a"):
+        plotting.by_value({"a": times}, {"b": y}, xlabel="T", ylabel="y")
     with pytest.raises(EmptySelection):
         plotting.by_value({}, y, xlabel="T", ylabel="y")
 

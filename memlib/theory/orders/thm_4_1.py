@@ -235,10 +235,9 @@ two. *In E.2, $T$ is where the bound equals $\tau$.* That $T$ is the same for al
 and (5) then says that 0 is at most a number that is not negative.
 """,
     effect=r"""
-The experiments show that learning time (in another definition, if it is that of C.5) and
-memorization scores rise together on CIFAR-100. That stays an observation; this theorem does not
-explain it. The published version reverses the direction: memorization bounded by expected learning
-time.
+The experiments show that learning time (in another definition) and memorization scores rise
+together on CIFAR-100. That stays an observation; this theorem does not explain it.
+The published version reverses the direction: memorization bounded by expected learning time.
 """,
     prior_art=r"""
 R1 is elementary. That first passage times are discontinuous in their threshold is common
