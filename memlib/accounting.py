@@ -137,7 +137,8 @@ class MemorizationBound:
             WrongType: An argument is no number, or steps is not whole.
             InvalidInput: The noise is positive and below 0.2.
 
-        Cost: about 1 s, growing with the steps; the last 64 profiles are kept.
+        Cost: about 1 s, up to a minute for very little noise or a million steps; the last 64
+        profiles are kept.
         """
         sigma, rate = checked_noise(noise), _rate(sample_rate)
         number = whole_number("steps", steps)

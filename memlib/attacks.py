@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from memlib.dynamics import evaluation, input_gradients
 from memlib.errors import NonFiniteImages, NotPositive, TooLarge, WrongShape
-from memlib.membership import Membership, Roc, lira, roc
+from memlib.membership import lira, roc
 from memlib.runtime import open_fraction, rng, whole_number
 from memlib.runtime import progress as progress_bar
 from memlib.training import predict
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from memlib.data import Dataset
 
 __all__ = [
-    "Membership",
-    "Roc",
     "adversarial_copies",
     "adversarial_distance",
     "fgsm",

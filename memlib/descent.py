@@ -20,7 +20,7 @@ from memlib.runtime import whole_number
 #: Points of the parabola, of which the upper half is used: relative error 1e-14.
 PARABOLA = 36
 #: Points of the circle, for fewer steps than the parabola can serve.
-CIRCLE, CIRCLE_STEPS = 256, 32
+CIRCLE, CIRCLE_STEPS = 128, 16
 
 
 @dataclass(frozen=True)

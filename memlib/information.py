@@ -229,7 +229,7 @@ def sgd_sample_information(
     for numbers, _, delta, _ in batches:
         moved = (delta @ rows) * values.sqrt() / scale
         half = torch.linalg.solve_triangular(factor, moved.T, upper=False)
-        result[numbers.to(result.device)] = half.square().sum(0) / 2
+        result[numbers] = half.square().sum(0) / 2
     return result.cpu().numpy()
 
 

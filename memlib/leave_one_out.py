@@ -123,12 +123,12 @@ def changes(
 
     Cost: one Cholesky factorization with inverse (infinite time) or one eigendecomposition, of
     size n k; then `O(n^2 k^2 (1 + q b))` for groups of b rows in all, q = 18 points (36 where steps
-    overshoot, 128 below 32 steps). Memory: the kernel's size, three times; a batch's tables have
+    overshoot, 64 below 16 steps). Memory: the kernel's size, three times; a batch's tables have
     at most 1 MiB each, or one group.
     """
     kernel, residuals = check_system(kernel, residuals)
     n, k = residuals.shape
-    sizes = _by_size(groups, n)
+    sizes = _by_size(groups, n, kernel.device)
     infinite = math.isinf(descent.time)
     if infinite:
         basis = None
@@ -148,17 +148,18 @@ def changes(
                 b = members.shape[1] * k
                 count = max(1, TABLE // (n * k * b))
                 for chunk, group in zip(numbers.split(count), members.split(count), strict=True):
-                    rows = (group.to(kernel.device)[:, :, None] * k + offsets).flatten(1)
+                    rows = (group[:, :, None] * k + offsets).flatten(1)
                     yield chunk, rows, *solve(rows)
                     bar.update(len(chunk))
 
     return basis, batches()
 
 
-def _by_size(groups: Groups | None, n: int) -> list[tuple[Tensor, Tensor]]:
+def _by_size(groups: Groups | None, n: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Numbers `(g,)` and positions `(g, size)` of the groups, for each size that occurs."""
     if groups is None:
-        return [(torch.arange(n), torch.arange(n)[:, None])]
+        everything = torch.arange(n, device=device)
+        return [(everything, everything[:, None])]
     if len(groups) == 0:
         raise EmptySelection("groups", groups, "Pass at least one group of positions.")
     sizes: dict[int, list[int]] = {}
@@ -178,7 +179,10 @@ def _by_size(groups: Groups | None, n: int) -> list[tuple[Tensor, Tensor]]:
             raise DuplicateIds("groups", f"group {number}", "Name every sample once.")
         sizes.setdefault(len(members), []).append(number)
     return [
-        (torch.tensor(numbers), torch.tensor(np.stack([np.asarray(groups[i]) for i in numbers])))
+        (
+            torch.tensor(numbers, device=device),
+            torch.tensor(np.stack([np.asarray(groups[i]) for i in numbers]), device=device),
+        )
         for numbers in sizes.values()
     ]
 
@@ -305,9 +309,8 @@ def squared_changes(
     weights, predictions = kernel.new_empty((2, count), dtype=torch.float64)
     for numbers, _, delta, pushed in batches:
         moved = pushed if cross is None else delta @ cross.T
-        places = numbers.to(kernel.device)
-        weights[places] = torch.linalg.vecdot(delta, pushed).clamp(min=0.0)
-        predictions[places] = torch.linalg.vecdot(moved, moved)
+        weights[numbers] = torch.linalg.vecdot(delta, pushed).clamp(min=0.0)
+        predictions[numbers] = torch.linalg.vecdot(moved, moved)
     return weights, predictions
 
 

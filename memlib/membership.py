@@ -40,15 +40,15 @@ class Roc:
     """How many members an attack finds at each rate of false alarms.
 
     Attributes:
-        fpr: `(p,)` bounds on the false-positive rate.
-        tpr: `(p,)` the largest true-positive rate of a threshold that keeps the bound.
-        lower: `(p,)` lower end of the band around `tpr`.
+        false_positive_rate: `(p,)` bounds on the false-positive rate.
+        true_positive_rate: `(p,)` the largest one of a threshold that keeps the bound.
+        lower: `(p,)` lower end of the band around `true_positive_rate`.
         upper: `(p,)` upper end.
         auc: Area under the whole curve, in [0, 1]; 1/2 = chance.
     """
 
-    fpr: np.ndarray
-    tpr: np.ndarray
+    false_positive_rate: np.ndarray
+    true_positive_rate: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     auc: float
@@ -166,24 +166,6 @@ def _surprise(deviations: np.ndarray) -> np.ndarray:
     return surprise
 
 
-def false_positive_rates(smallest: float, points: int = 31) -> np.ndarray:
-    """Return rates from `smallest` to 1, evenly spaced on a logarithmic axis.
-
-    Args:
-        smallest: The smallest rate, in (0, 1).
-        points: How many, at least 2.
-
-    Returns:
-        `(points,)` increasing rates.
-
-    Raises:
-        FractionOutOfRange: The smallest rate is outside (0, 1).
-        NotPositive: There are fewer than two points.
-    """
-    least = open_fraction("smallest", smallest)
-    return np.geomspace(least, 1, whole_number("points", points, least=2))
-
-
 def roc(
     membership: Membership,
     *,
@@ -237,7 +219,7 @@ def roc(
         raise NonFiniteNumber("membership", "a score", "Remove samples without a score.")
     total = int((~members).sum())
     if rates is None:
-        rates = false_positive_rates(min(10 / total, 0.01))
+        rates = np.geomspace(min(10 / total, 0.01), 1, 31)
     rates = np.asarray(rates, dtype=np.float64)
     if rates.ndim != 1 or not len(rates) or not ((rates >= 0) & (rates <= 1)).all():
         raise InvalidInput("rates", rates, "Pass a vector of rates from 0 to 1.")
@@ -247,10 +229,10 @@ def roc(
     from scipy.stats import beta, rankdata
 
     curve = _Curve(score, members)
-    tpr = curve.found(rates, np.ones(score.shape[0]), np.ones(score.shape[1]))
+    found = curve.found(rates, np.ones(score.shape[0]), np.ones(score.shape[1]))
     if band == "clopper-pearson":
         positive = int(members.sum())
-        hits, tail = np.round(tpr * positive), (1 - level) / 2
+        hits, tail = np.round(found * positive), (1 - level) / 2
         lower = np.where(hits > 0, beta.ppf(tail, hits, positive - hits + 1), 0)
         upper = np.where(hits < positive, beta.ppf(1 - tail, hits + 1, positive - hits), 1)
     else:
@@ -265,7 +247,13 @@ def roc(
         lower, upper = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     # The mean rank of the members gives the area (Mann & Whitney), infinite scores included.
     auc = (rankdata(score)[members.ravel()].mean() - (members.sum() + 1) / 2) / total
-    return Roc(fpr=rates, tpr=tpr, lower=lower, upper=upper, auc=float(auc))
+    return Roc(
+        false_positive_rate=rates,
+        true_positive_rate=found,
+        lower=lower,
+        upper=upper,
+        auc=float(auc),
+    )
 
 
 class _Curve:

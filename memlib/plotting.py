@@ -485,14 +485,19 @@ def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
         figure, axis = plt.subplots(figsize=(4.6, 4.2 + 0.25 * len(curves)))
         for index, (name, curve) in enumerate(curves.items()):
             axis.plot(
-                curve.fpr,
-                curve.tpr,
+                curve.false_positive_rate,
+                curve.true_positive_rate,
                 color=color(index),
                 linestyle=_LINES[index % len(_LINES)],
                 label=f"{name}, AUC {curve.auc:.2f}",
             )
             axis.fill_between(
-                curve.fpr, curve.lower, curve.upper, color=color(index), alpha=0.2, linewidth=0
+                curve.false_positive_rate,
+                curve.lower,
+                curve.upper,
+                color=color(index),
+                alpha=0.2,
+                linewidth=0,
             )
         chance = np.array([least, 1.0])
         axis.plot(chance, chance, color=GRAY, linestyle="--", linewidth=1, label="chance")

@@ -39,8 +39,8 @@ def train_private_ensemble(
 ) -> Ensemble:
     """Train one private network per row of positions, all at once.
 
-    Network `j` draws the same samples and the same noise as `memlib.private_training
-    .train_private` with `seed=seeds[j]`, and ends with the same weights up to rounding.
+    Network `j` draws the same samples and the same noise as `train_private` with `seed=seeds[j]`
+    does, and ends with the same weights up to rounding.
 
     Args:
         model: Builds one fully connected ReLU network (see `memlib.ensemble.linear_layers`).
@@ -75,7 +75,7 @@ def train_private_ensemble(
     images, labels = dataset.images.flatten(1), dataset.labels
     draws = [generator(own, "draws") for own in seeds]
     noises = [generator(own, "noise", device=device) for own in seeds]
-    for _ in range(recipe.steps(size)):
+    for learning_rate in recipe.rates(size):
         drawn = [
             row[torch.rand(len(row), generator=stream) < rate]
             for row, stream in zip(rows, draws, strict=True)
@@ -91,7 +91,7 @@ def train_private_ensemble(
         parameters = [p for pair in zip(weights, biases, strict=True) for p in pair]
         for parameter, momentum, gradient in zip(parameters, momenta, gradients, strict=True):
             momentum.mul_(recipe.momentum).add_(gradient, alpha=1 / recipe.batch_size)
-            parameter.add_(momentum, alpha=-recipe.lr)
+            parameter.add_(momentum, alpha=-learning_rate)
     return Ensemble(tuple(weights), tuple(biases))
 
 

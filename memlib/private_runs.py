@@ -17,7 +17,7 @@ from memlib.ensemble import linear_layers
 from memlib.errors import TrainingDiverged, UnknownName
 from memlib.private_ensemble import train_private_ensemble
 from memlib.private_training import PrivateRecipe, train_private
-from memlib.runs import Factory, Method, Runs, run_settings
+from memlib.runs import Factory, Method, Runs, log_odds, run_settings
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import rng, seeded, side_by_side, whole_number
 from memlib.training import predict
@@ -88,7 +88,8 @@ def private_runs(
         progress: Show a progress bar; None shows it only on a terminal.
 
     Returns:
-        The runs, in order, for `memlib.stability.memorization_scores`.
+        The runs, in order, for `memlib.stability.memorization_scores` and for the attacks of
+        `memlib.membership`.
 
     Raises:
         NotPositive: `pairs` or `shard` is below 1, or there are fewer than 40 samples.
@@ -99,7 +100,7 @@ def private_runs(
         CorruptResult: A shard was truncated or edited.
         TrainingDiverged: A network's probabilities are not finite.
 
-    Cost: two trainings per pair; memory for one shard of networks at a time, and five bytes per
+    Cost: two trainings per pair; memory for one shard of networks at a time, and nine bytes per
     network and sample.
     """
     members = draw_pairs(len(dataset), pairs, seed)
@@ -198,7 +199,7 @@ def _verdicts(
     recipe: PrivateRecipe,
 ) -> dict[str, np.ndarray]:
     """Evaluate networks one after the other, as `memlib.runs` does."""
-    correct, probability, on_targets = [], [], []
+    correct, probability, on_targets, odds = [], [], [], []
     for predictor in predictors:
         logits = predictor(dataset)
         if not bool(torch.isfinite(logits).all()):
@@ -212,5 +213,7 @@ def _verdicts(
         if targets is not None:
             hits = (predictor(targets).argmax(1) == targets.labels).cpu().numpy()
         on_targets.append(hits)
+        odds.append(log_odds(logits, dataset.labels).cpu().numpy())
     parts = {"correct": correct, "probability": probability, "target_correct": on_targets}
+    parts["log_odds"] = odds
     return {name: np.stack(part) for name, part in parts.items()}

@@ -35,6 +35,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.training import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
 
@@ -50,7 +51,7 @@ class PrivateRecipe:
         epochs: Expected number of times that a sample is drawn.
         batch_size: Expected number of samples per step; the sum of their gradients is divided by
             it, whatever was drawn.
-        lr: Learning rate, constant.
+        lr: Learning rate; the peak for one-cycle.
         momentum: Heavy-ball momentum of SGD, in [0, 1). It acts on the noisy gradients, so it
             costs no privacy.
         clip: The norm C that each sample's gradient is clipped to.
@@ -58,11 +59,16 @@ class PrivateRecipe:
             sigma C in each coordinate; 0 trains without privacy, clipped all the same.
         epsilon: The budget, in place of the noise.
         delta: The additive part that the budget is stated at.
+        schedule: `"constant"`, `"step"` or `"one-cycle"`, as in `memlib.training.fit`.
+        milestones: Epochs at which `"step"` lowers the rate, increasing.
+        gamma: Factor of `"step"`.
 
     Raises:
         NotPositive: A count, lr, clip or epsilon is not positive, or the noise negative.
         WrongType: One of them is no number.
-        InvalidInput: momentum cannot be used, or not exactly one of noise and epsilon is given.
+        InvalidInput: momentum or milestones cannot be used, or not exactly one of noise and
+            epsilon is given.
+        UnknownName: There is no such schedule.
         FractionOutOfRange: delta is not in (0, 1).
     """
 
@@ -74,6 +80,9 @@ class PrivateRecipe:
     noise: float | None = None
     epsilon: float | None = None
     delta: float = 1e-5
+    schedule: str = "constant"
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -84,6 +93,8 @@ class PrivateRecipe:
             fix = "Pass a number from 0 up to, not including, 1."
             raise InvalidInput("momentum", self.momentum, fix)
         runtime.open_fraction("delta", self.delta)
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        self.rates(1)  # refuses a schedule that cannot be used
         if (self.noise is None) == (self.epsilon is None):
             fix = "Pass either noise or epsilon (with delta), and not both."
             raise InvalidInput("noise", self.noise, fix)
@@ -99,6 +110,17 @@ class PrivateRecipe:
     def steps_of_an_epoch(self, size: int) -> int:
         """Return the number of steps that draw each sample once in expectation, at least 1."""
         return max(1, round(runtime.whole_number("size", size) / self.batch_size))
+
+    def rates(self, size: int) -> list[float]:
+        """Return the learning rate of every step on a data set of that size."""
+        return learning_rates(
+            self.schedule,
+            self.lr,
+            self.epochs,
+            self.steps_of_an_epoch(size),
+            milestones=self.milestones,
+            gamma=self.gamma,
+        )
 
     def sample_rate(self, size: int) -> float:
         """Return the probability q with which a step draws a sample: batch_size / size.
@@ -233,6 +255,7 @@ def train_private(
     rate, per_epoch = recipe.sample_rate(public), recipe.steps_of_an_epoch(public)
     noise = recipe.noise_multiplier(public)
     path = None if checkpoint is None else Path(checkpoint)
+    rates = recipe.rates(public)
     settings = {
         **asdict(recipe),
         "size": public,
@@ -277,7 +300,8 @@ def train_private(
         for epoch in range(len(history.loss), recipe.epochs):
             started = time.perf_counter()
             total, drawn = torch.zeros((), dtype=torch.float64), 0
-            for _ in range(per_epoch):
+            for number in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+                optimizer.param_groups[0]["lr"] = rates[number]
                 batch = (torch.rand(len(dataset), generator=draws) < rate).nonzero()[:, 0]
                 total += _step(model, optimizer, dataset, batch, chunk)
                 drawn += len(batch)

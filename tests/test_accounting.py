@@ -162,6 +162,8 @@ def test_the_noise_for_a_budget_keeps_it_and_is_not_wasteful(epsilon):
 
 def test_an_epsilon_beyond_the_accountant_is_infinite():
     assert epsilon_spent(0, 0.1, 5, 1e-5) == math.inf
+    assert accounting._prv(0.2, 0.5, 20, 1e-5, 1.0) < 300
+    assert accounting._prv(0.2, 0.5, 60, 1e-5, 1.0) == math.inf  # 580 by Opacus
     assert epsilon_spent(0.2, 0.5, 100, 1e-5) == math.inf
 
 

@@ -32,6 +32,7 @@ from memlib.information import (
 )
 from memlib.linearized import LinearizedModel
 from memlib.runtime import seeded
+from memlib.summarize import summarize
 from memlib.theory.book.langevin_si import NETWORKS, by_leverage, by_reverse
 from memlib.theory.linearized import Network, hessian, lyapunov, minimum, noise, without
 
@@ -256,3 +257,21 @@ def test_what_has_no_inverse_is_refused_with_a_way_out() -> None:
     assert sgd_sample_information(FOUND, **SETTING, decay=1.0, isotropic=0.1).min() > 0
     with pytest.raises(NonFiniteImages):
         functional_sample_information(FOUND, evaluation=VALIDATION / 0)
+
+
+def test_nothing_is_made_on_another_device_than_the_data_is_on() -> None:
+    # whatever names no device lands on "meta" here, where it has no values and cannot be mixed
+    descents = [GradientDescent(decay=0.1), GradientDescent(9, 1e-3), GradientDescent(90, 1e-3)]
+    for descent in descents:
+        calls = [
+            lambda d=descent: functional_sample_information(FOUND, d, evaluation=VALIDATION),
+            lambda d=descent: sample_information(FOUND, d, groups=[[0], [1, 2]]),
+            lambda d=descent: summarize(FOUND, d, keep=6, per_round=2)["score"],
+        ]
+        for call in [*calls, lambda: MEASURES["langevin"](), lambda: MEASURES["sgd"]()]:
+            wanted = call()
+            with torch.device("meta"):
+                np.testing.assert_array_equal(call(), wanted)
+    with torch.device("meta"):
+        again = linearize(MLP, IMAGES, torch.arange(12, device="cpu") % 3, device="cpu")
+    torch.testing.assert_close(again.kernel, FOUND.kernel, rtol=0, atol=0)

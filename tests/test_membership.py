@@ -81,8 +81,8 @@ def test_between_two_equal_gaussians_the_curve_is_the_closed_form():
     outside = np.linspace(-5, 5, 400)
     runs = world(100, 400, outside + 1.5, outside, 1, 1)
     curve = roc(lira(runs, variance="pooled", progress=False), rates=np.array([0.01, 0.1, 0.5]))
-    exact = norm.cdf(1.5 - norm.isf(curve.fpr))
-    np.testing.assert_allclose(curve.tpr, exact, atol=0.02)
+    exact = norm.cdf(1.5 - norm.isf(curve.false_positive_rate))
+    np.testing.assert_allclose(curve.true_positive_rate, exact, atol=0.02)
     assert curve.auc == pytest.approx(norm.cdf(1.5 / np.sqrt(2)), abs=0.01)
 
 
@@ -135,8 +135,8 @@ def test_a_network_that_memorizes_is_attacked_better_than_chance():
     )
     curve = roc(attacks.lira(runs, variance="pooled", progress=False), band="networks")
     assert curve.auc > 0.6
-    middle = np.searchsorted(curve.fpr, 0.1)
-    assert curve.lower[middle] > curve.fpr[middle]
+    middle = np.searchsorted(curve.false_positive_rate, 0.1)
+    assert curve.lower[middle] > curve.false_positive_rate[middle]
 
 
 def random_scores(networks=9, samples=40, ties=False, seed=0):
@@ -153,22 +153,24 @@ def test_the_curve_is_that_of_scikit_learn(ties):
     chance = random_scores(ties=ties)
     rates = np.array([0, 0.003, 0.01, 0.1, 0.25, 0.5, 1])
     curve = roc(chance, rates=rates, resamples=2)
-    fpr, tpr, _ = roc_curve(chance.members.ravel(), chance.score.ravel(), drop_intermediate=False)
-    best = [tpr[fpr <= rate + 1e-12].max() for rate in rates]
-    np.testing.assert_allclose(curve.tpr, best)
+    false_positive_rate, true_positive_rate, _ = roc_curve(
+        chance.members.ravel(), chance.score.ravel(), drop_intermediate=False
+    )
+    best = [true_positive_rate[false_positive_rate <= rate + 1e-12].max() for rate in rates]
+    np.testing.assert_allclose(curve.true_positive_rate, best)
     assert curve.auc == pytest.approx(roc_auc_score(chance.members.ravel(), chance.score.ravel()))
 
 
 def test_the_exact_binomial_band_is_that_of_clopper_and_pearson():
     curve = roc(random_scores(), band="clopper-pearson", rates=np.array([0.0, 0.2, 1.0]))
     positive = int(random_scores().members.sum())
-    hits = np.round(curve.tpr * positive)
+    hits = np.round(curve.true_positive_rate * positive)
     assert curve.upper[-1] == 1
     assert curve.lower[1] == pytest.approx(beta.ppf(0.025, hits[1], positive - hits[1] + 1))
     assert curve.upper[1] == pytest.approx(beta.ppf(0.975, hits[1] + 1, positive - hits[1]))
     # The defining tail: at the lower end, so many hits or more have probability 2.5 %.
-    assert (curve.lower <= curve.tpr).all()
-    assert (curve.upper >= curve.tpr).all()
+    assert (curve.lower <= curve.true_positive_rate).all()
+    assert (curve.upper >= curve.true_positive_rate).all()
 
 
 def test_the_bootstrap_covers_the_closed_form_where_samples_differ():
@@ -190,7 +192,7 @@ def test_an_infinite_score_is_let_in_at_rate_one_only():
     members = np.array([[True, True, False, False]])
     score = np.array([[1.0, -np.inf, 0.0, -np.inf]])
     curve = roc(Membership(np.arange(4), score, members), rates=np.array([0, 1]), resamples=2)
-    np.testing.assert_allclose(curve.tpr, [0.5, 1])
+    np.testing.assert_allclose(curve.true_positive_rate, [0.5, 1])
 
 
 def test_what_the_attack_cannot_use_is_refused():
@@ -239,5 +241,5 @@ def test_the_curve_is_drawn_with_logarithmic_axes():
     figure = plotting.roc_curves({"LiRA": curve}, least=1e-3)
     axis = figure.axes[0]
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
-    np.testing.assert_allclose(axis.lines[0].get_ydata(), curve.tpr)
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), curve.true_positive_rate)
     assert figure.legends[0].get_texts()[0].get_text() == f"LiRA, AUC {curve.auc:.2f}"

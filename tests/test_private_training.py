@@ -21,7 +21,9 @@ from memlib.private_ensemble import train_private_ensemble
 from memlib.private_training import PrivateRecipe, train_private
 from memlib.runtime import generator, seeded
 
-RECIPE = PrivateRecipe(epochs=3, batch_size=12, lr=0.4, momentum=0.6, clip=0.7, noise=0.8)
+RECIPE = PrivateRecipe(
+    epochs=3, batch_size=12, lr=0.4, momentum=0.6, clip=0.7, noise=0.8, schedule="one-cycle"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def written_out(model, dataset, recipe, seed, size):
     draws, noises = generator(seed, "draws"), generator(seed, "noise")
     parameters = list(model.parameters())
     momenta = [torch.zeros_like(p) for p in parameters]
-    for _ in range(recipe.steps(size)):
+    for lr in recipe.rates(size):
         drawn = (torch.rand(len(dataset), generator=draws) < recipe.batch_size / size).nonzero()
         sums = [torch.zeros_like(p) for p in parameters]
         for place in drawn[:, 0].tolist():
@@ -66,7 +68,7 @@ def written_out(model, dataset, recipe, seed, size):
             noise = torch.normal(0.0, deviation, parameter.shape, generator=noises)
             momentum.mul_(recipe.momentum).add_((total + noise) / recipe.batch_size)
             with torch.no_grad():
-                parameter -= recipe.lr * momentum
+                parameter -= lr * momentum
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
@@ -79,6 +81,15 @@ def test_it_is_dp_sgd_written_out_one_sample_at_a_time(digits, momentum, chunk):
     assert distance(ours, network()) > 0.5
     assert distance(ours, theirs) < 1e-5
     assert (history.steps, history.sample_rate) == (8, 0.24)
+
+
+def test_the_rate_falls_at_the_milestones(digits):
+    recipe = replace(RECIPE, schedule="step", milestones=[1, 2], gamma=0.5)
+    assert recipe.rates(60) == [0.4] * 5 + [0.2] * 5 + [0.1] * 5
+    ours, theirs = network(), network()
+    train_private(ours, digits, recipe, seed=5)
+    written_out(theirs, digits, recipe, 5, 60)
+    assert distance(ours, theirs) < 1e-5
 
 
 def test_no_momentum_is_left_from_an_earlier_run(digits):
@@ -218,6 +229,7 @@ def test_a_killed_process_goes_on_where_it_was(digits, tmp_path):
         ("clip", {"clip": 1.0}),
         ("momentum", {"momentum": 0.0}),
         ("batch_size", {"batch_size": 10}),
+        ("schedule", {"schedule": "constant"}),
     ],
 )
 def test_a_checkpoint_of_another_guarantee_is_refused_by_name(digits, tmp_path, name, change):

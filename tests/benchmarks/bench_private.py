@@ -8,7 +8,7 @@ on `fmnist-mini` the normal numbers take a fifth of the time, matrix products a 
 over the weights most of the rest. For the small one on `digits` starting operations is the limit.
 
 CPU time on one thread. Memory is the highest that a run reaches, in a fresh interpreter, the
-imports left out: one shard of networks at a time, and five bytes per network and sample.
+imports left out: one shard of networks at a time, and nine bytes per network and sample.
 """
 
 import statistics
