@@ -47,8 +47,8 @@ class Trajectories:
     """What one training run of N epochs says about every sample, at the weights w_0, ..., w_N.
 
     Row t < N is the start of epoch t, in eval mode: the sums over rows 0 to N - 1 are the CSL and
-    CSG of Eq. 3 of `orders`. Row N is the trained network. A network with batch norm has the running
-    statistics of its initialization in row 0, so that its loss and gradients can be extreme there.
+    CSG of Eq. 3 of `orders`. Row N is the trained network. Batch norm has the running statistics
+    of its initialization in row 0, so that loss and gradients can be extreme there.
 
     Attributes:
         model: The network, a key of `NAMES`.
