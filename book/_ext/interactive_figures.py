@@ -333,9 +333,10 @@ TWINS = Figure(
             "delta",
             "δ",
             "Share δ of the samples that may be exempt",
-            (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.49),
+            SHARES_EXEMPT,
             0.01,
-            2,
+            3,
+            names={f"{value:g}": f"{value:g}" for value in SHARES_EXEMPT},
         ),
     ),
     panels=(
