@@ -318,6 +318,7 @@ DIFFERENCES = tuple(
     thousandths / 1000
     for thousandths in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 250)
 )
+SHARES_EXEMPT = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.49)
 TWINS = Figure(
     sliders=(
         Slider(
@@ -333,9 +334,10 @@ TWINS = Figure(
             "delta",
             "δ",
             "Share δ of the samples that may be exempt",
-            (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.49),
+            SHARES_EXEMPT,
             0.01,
-            2,
+            3,
+            names={f"{value:g}": f"{value:g}" for value in SHARES_EXEMPT},
         ),
     ),
     panels=(
