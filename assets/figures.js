@@ -27,6 +27,40 @@
     },
   };
 
+  // Two samples of a linear classifier with Gibbs loss, r the ratio of their first residuals; one
+  // step on both removes the residuals (memlib/theory/orders/instances.py).
+  function twins({ difference }) {
+    const r = 1 - difference;
+    const gram = [
+      [4 * r ** 2, 2 * r * (r ** 2 + 2 * r - 1)],
+      [2 * r * (r ** 2 + 2 * r - 1), (r ** 2 + 2 * r - 1) ** 2 + (1 - r ** 2) ** 2],
+    ];
+    const rate = 1 / (r * (1 + r)) ** 2;
+    const loss = (residual) => Math.max(residual, 0) ** 2 / 2;
+    // the losses of both after two steps on the k-th alone
+    const alone = (k) => {
+      let residuals = [1 / 2, r / 2];
+      for (let step = 0; step < 2; step += 1) {
+        const push = rate * Math.max(residuals[k], 0);
+        residuals = residuals.map((residual, i) => residual - push * gram[k][i]);
+      }
+      return residuals.map(loss);
+    };
+    const held = [alone(1), alone(0)]; // trained without the first, without the second
+    const beta = Math.max(...held.map((pair) => (pair[0] + pair[1]) / 2));
+    const [first, second] = [loss(1 / 2), loss(r / 2)];
+    return { r, mem: held[0][0], beta, start: (first + second) / 2, sigma: (first - second) / 2 };
+  }
+
+  formulas.twin_bound = (v) => {
+    const { mem, beta, start, sigma } = twins(v);
+    return (2 / start) * (mem + 2 * beta + (2 * sigma) / Math.sqrt(v.delta));
+  };
+  formulas.twin_gap = (v) => {
+    const { r } = twins(v);
+    return formulas.learning_time({ tau: r ** 2 }, [1, 0, 0]) - 1; // gradients over the first of a
+  };
+
   const evaluate = (spec, curve, values) => formulas[curve.formula](values, spec.data[curve.data]);
 
   const show = (axis, value) => axis.names[value] ?? value.toFixed(axis.decimals);

@@ -1,4 +1,4 @@
-"""The command line: `memlib data`, `score`, `trajectories`, `memorization`, and so on."""
+"""The command line: `memlib data`, `score`, `trajectories`, `memorization`, `detect`, and so on."""
 
 from __future__ import annotations
 
@@ -63,17 +63,29 @@ Progress = Annotated[
 ]
 
 
+_MENDABLE = (
+    InvalidInput,
+    CorruptResult,
+    ForeignResult,
+    TrainingDiverged,
+    OSError,
+    ModuleNotFoundError,  # of an extra; its message says what to install
+)
+
+
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one line and exit status 2."""
     try:
         yield
-    except (InvalidInput, CorruptResult, ForeignResult, TrainingDiverged, OSError) as error:
+    except _MENDABLE as error:
         typer.echo(f"memlib: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def _factory(network: Network, dataset: Dataset, width: int | None) -> Callable[[], Any]:
+def _factory(
+    network: Network, dataset: Dataset, width: int | None, classes: int | None = None
+) -> Callable[[], Any]:
     from memlib import models
 
     builders: dict[Network, Callable[..., Any]] = {
@@ -83,7 +95,8 @@ def _factory(network: Network, dataset: Dataset, width: int | None) -> Callable[
     }
     size = {} if width is None or network is Network.resnet18 else {"width": width}
     shape = tuple(dataset.images.shape[1:])
-    return lambda: builders[network](shape=shape, classes=dataset.num_classes, **size)
+    outputs = dataset.num_classes if classes is None else classes
+    return lambda: builders[network](shape=shape, classes=outputs, **size)
 
 
 def _report(table: pd.DataFrame, out: Path | None) -> None:
@@ -171,6 +184,7 @@ def score(
         Track.eval
     ),
     gradients: Annotated[bool, typer.Option(help="Score input gradients too (CSG).")] = True,
+    curvature: Annotated[bool, typer.Option(help="Score the exact input curvature too.")] = False,
     tau: Annotated[float | None, typer.Option(help="Threshold of the learning time, Eq. 4.")] = (
         None
     ),
@@ -194,7 +208,7 @@ def score(
         recipe["track"] = track.value
         settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
         settings |= {"model": model.value, "width": width, "gradients": gradients, "tau": tau}
-        settings |= recipe | {"seed": seed}
+        settings |= recipe | {"seed": seed} | ({"curvature": True} if curvature else {})
         checkpoint = None if out is None else Path(f"{out}.checkpoint")
         if resume and out is not None and checkpoint is not None and out.exists():
             _report(results.load_table(out, settings=settings)[0], out)
@@ -203,7 +217,11 @@ def score(
         with seeded(seed, "init"):
             network = _factory(model, dataset, width)()
         tracker = DynamicsTracker(
-            dataset.ids, dataset.num_classes, tau=tau, input_grads=gradients or tau is not None
+            dataset.ids,
+            dataset.num_classes,
+            tau=tau,
+            input_grads=gradients or tau is not None,
+            curvatures=curvature,
         )
         if not resume and checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
@@ -305,6 +323,148 @@ def memorization(
             progress=progress,
         )
         _report(table, out)
+
+
+@app.command()
+def private(
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    model: Annotated[Network, typer.Option(help="Network to train.")] = Network.mlp,
+    width: Annotated[int | None, typer.Option(help="Its width; not for resnet18.")] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of networks, on complementary halves.")] = 50,
+    epsilon: Annotated[float | None, typer.Option(help="The budget, or pass --noise.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Noise multiplier; 0: no privacy.")] = None,
+    delta: Annotated[float, typer.Option(help="Additive part of the guarantee.")] = 1e-5,
+    epochs: Annotated[int, typer.Option(help="Expected draws of a sample.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Expected samples per step.")] = 100,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.5,
+    momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = 0.0,
+    clip: Annotated[float, typer.Option(help="Norm each sample's gradient is clipped to.")] = 1.0,
+    seed: Seed = 0,
+    out: Out = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Measure what private training (DP-SGD) memorizes, below the bound that its noise proves.
+
+    An interrupted call goes on from the shards in `<out>.runs`.
+    """
+    with _clear_errors():
+        from memlib import data as data_sets
+        from memlib import models, privacy, runtime
+
+        dataset = data_sets.load(data, root=root).to(runtime.device())
+        recipe = privacy.PrivateRecipe(
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            momentum=momentum,
+            clip=clip,
+            noise=noise,
+            epsilon=epsilon,
+            delta=delta,
+        )
+        plain = _factory(model, dataset, width)
+
+        def factory() -> Any:
+            return models.with_group_norm(plain()) if model is Network.resnet18 else plain()
+
+        table = privacy.private_memorization(
+            dataset,
+            factory,
+            recipe,
+            pairs=pairs,
+            seed=seed,
+            out=out,
+            resume=resume,
+            progress=progress,
+        )
+        bound = recipe.bound(len(dataset) // 2)
+        typer.echo(f"{bound.assumption}; no sample is memorized more than {bound.value:.4f}")
+        _report(table, out)
+
+
+@app.command()
+def detect(
+    trouble: Annotated[
+        str,
+        typer.Option(
+            help="What to plant: mislabels, class-mislabels, duplicates, wrong-duplicates, "
+            "subclass or adversarial."
+        ),
+    ] = "mislabels",
+    fraction: Annotated[float, typer.Option(help="Share of the samples to plant it in.")] = 0.1,
+    data: DataName = "fmnist-mini",
+    root: Root = None,
+    samples: Annotated[int | None, typer.Option(help="Take the first samples only.")] = None,
+    model: Annotated[Network, typer.Option(help="Network to train.")] = Network.mlp,
+    width: Annotated[int | None, typer.Option(help="Its width; not for resnet18.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often to plant and train, from --seed on.")] = 3,
+    score: Annotated[
+        list[str] | None, typer.Option(help="A score to judge; may be repeated. Default: all.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over a network's samples.")] = 40,
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 100,
+    lr: Annotated[float, typer.Option(help="Peak learning rate (one-cycle schedule).")] = 0.05,
+    epsilon: Annotated[
+        float, typer.Option(help="Largest change of an adversarial image's pixels, of 1.")
+    ] = 0.05,
+    seed: Seed = 0,
+    out: Out = None,
+    resume: Resume = True,
+    progress: Progress = None,
+) -> None:
+    """Plant trouble in a data set and judge every score by how well it finds it.
+
+    One row per score, the best first: area under the ROC curve (0.5 is chance) and average
+    precision (chance is the share planted), mean and standard deviation over the seeds. An
+    interrupted call goes on from the finished seeds in `<out>.seeds`. The score
+    functional_information takes minutes for thousands of samples.
+    """
+    with _clear_errors():
+        import shutil
+        from dataclasses import asdict
+
+        from memlib import corruptions, detection, results, runtime
+        from memlib import data as data_sets
+        from memlib.ensemble import Recipe
+
+        dataset = data_sets.load(data, root=root).to(runtime.device())
+        if samples is not None:
+            dataset = dataset.select(range(samples))
+        merged = 2 if trouble == "subclass" else None
+        factory = _factory(model, dataset, width, merged)
+        recipe = Recipe(epochs, batch_size, lr)
+        plant = corruptions.planter(
+            trouble, fraction, model=factory, recipe=recipe, epsilon=epsilon
+        )
+        scores = score or list(detection.DETECTORS)
+        settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
+        settings |= {"trouble": trouble, "fraction": fraction, "epsilon": epsilon}
+        settings |= {"model": model.value, "width": width, "scores": scores}
+        settings |= {"recipe": asdict(recipe), "seed": seed, "seeds": seeds}
+        if resume and out is not None and out.exists():
+            typer.echo(results.load_table(out, settings=settings)[0].round(4).to_string())
+            return
+        folder = None if out is None else Path(f"{out}.seeds")
+        if not resume and folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        begun = time.perf_counter()
+        table = detection.detection_table(
+            dataset,
+            plant,
+            factory,
+            seeds=range(seed, seed + seeds),
+            scores=scores,
+            recipe=recipe,
+            folder=folder,
+            progress=progress,
+        )
+        if out is not None and folder is not None:
+            stamp = results.provenance("memlib detect", settings, time.perf_counter() - begun)
+            results.save_table(out, table, stamp)
+            shutil.rmtree(folder)
+        typer.echo(table.round(4).to_string())
 
 
 @app.command("results")

@@ -1,7 +1,7 @@
 """Scores of training dynamics, one number per sample, streamed from any PyTorch loop.
 
-Loss, input gradient and correctness of every sample, epoch by epoch, summed into CSL, CSG,
-learning times, CSLT, forgetting events and AUM.
+Loss, input gradient, input curvature and correctness of every sample, epoch by epoch, summed into
+CSL, CSG, cumulative curvature, learning times, CSLT, forgetting events and AUM.
 """
 
 import hashlib
@@ -36,7 +36,8 @@ from memlib.runtime import whole_number
 
 _BUFFERED = 2**22  # logits held back before they are reduced: 16 MiB in float32
 # Rows of the per-sample sums, over presentations in an epoch and over epochs; the last two only
-# with input gradients: squared norm and norm. The rival is minus the margin.
+# with input gradients: squared norm and norm. The rival is minus the margin. With curvatures,
+# their row comes after all others.
 _SEEN, _LOSS, _GIBBS, _RIVAL, _WRONG, _GRADIENT, _NORM = range(7)
 _SPARSE = 32  # ids per sample up to which a table of positions is kept
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -74,6 +75,7 @@ class DynamicsTracker:
         squared: CSG adds up squared norms as in Eq. 3 of `orders`; False adds up norms.
             Eq. 4 uses squares in either case.
         input_grads: Whether `update` will be given input gradients.
+        curvatures: Whether `update` will be given input curvatures.
         trajectories: Keep every epoch, O(n epochs) memory on the CPU; see `trajectories`.
         device: Where the state lives; None takes the device of the first logits.
 
@@ -106,6 +108,7 @@ class DynamicsTracker:
         tau: float | None = None,
         squared: bool = True,
         input_grads: bool = False,
+        curvatures: bool = False,
         trajectories: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
@@ -126,6 +129,7 @@ class DynamicsTracker:
         if not len(self.ids):
             raise EmptySelection("ids", [], "Pass at least one id.")
         self.tau, self.squared, self.needs_input_grads = tau, bool(squared), bool(input_grads)
+        self.needs_curvatures = bool(curvatures)
         self.keeps_trajectories = bool(trajectories)
         self.epochs = 0
         ordered, order = self.ids.sort()
@@ -140,7 +144,7 @@ class DynamicsTracker:
             table = torch.zeros(self._high - self._low + 1, dtype=torch.int32)
             table[self.ids - self._low] = torch.arange(n, dtype=torch.int32)
             self._places["table"] = table
-        rows = 7 if self.needs_input_grads else 5
+        rows = (7 if self.needs_input_grads else 5) + self.needs_curvatures
         self._sums = torch.zeros(rows, n, dtype=torch.float64)  # of the open epoch
         self._state = {"totals": torch.zeros(rows, n, dtype=torch.float64)}  # of closed epochs
         counts, flags = ("forgotten", "first", "stable", "below"), ("ever", "now", "learned")
@@ -155,7 +159,12 @@ class DynamicsTracker:
             self._move(self._device)
 
     def update(
-        self, ids: Tensor, logits: Tensor, targets: Tensor, input_grads: Tensor | None = None
+        self,
+        ids: Tensor,
+        logits: Tensor,
+        targets: Tensor,
+        input_grads: Tensor | None = None,
+        curvatures: Tensor | None = None,
     ) -> None:
         """Take one batch. Returns at once: no copy, no synchronization with the device.
 
@@ -170,12 +179,14 @@ class DynamicsTracker:
             targets: Labels, (b,).
             input_grads: Gradient of each sample's own loss in its own input, (b, ...): with a
                 loss averaged over the batch, b times what `backward` leaves in `images.grad`.
+            curvatures: Curvature of each sample's own loss in its own input, (b,), such as the
+                trace that `memlib.curvature.input_curvature` returns.
 
         Raises:
             WrongShape: The shapes do not fit one another or the number of classes.
             WrongType: Ids or targets are not whole numbers, or logits not floating point.
-            InvalidInput: Input gradients missing though promised, or given though not promised;
-                or a waiting tensor was changed in place.
+            InvalidInput: Input gradients or curvatures missing though promised, or given though
+                not promised; or a waiting tensor was changed in place.
             UnknownIds: An id is not one of the tracker's.
             LabelOutOfRange: A target is not in 0 .. k-1.
         """
@@ -187,8 +198,9 @@ class DynamicsTracker:
             or getattr(ids, "shape", None) != shape[:1]
             or getattr(targets, "shape", None) != shape[:1]
             or (input_grads is None) == self.needs_input_grads
+            or (curvatures is None) == self.needs_curvatures
         ):
-            self._refuse(ids, logits, targets, input_grads)
+            self._refuse(ids, logits, targets, input_grads, curvatures)
         held: tuple[Tensor, ...] = (ids, logits.detach(), targets)
         versions: tuple[int, ...] = ()
         try:
@@ -202,6 +214,11 @@ class DynamicsTracker:
             # One reduction, at least in float32; the gradient itself is not kept.
             precise = torch.promote_types(flat.dtype, torch.float32)
             held = (*held, torch.linalg.vector_norm(flat, dim=1, dtype=precise))
+        if curvatures is not None:
+            if getattr(curvatures, "shape", None) != shape[:1]:
+                fix = f"Pass one per row of logits, ({shape[0]},)."
+                raise WrongShape("curvatures", getattr(curvatures, "shape", curvatures), fix)
+            held = (*held, curvatures.detach().clone())
         self._pending.append(held)
         self._versions.append(versions)
         self._waiting += shape[0] * shape[1]
@@ -220,8 +237,8 @@ class DynamicsTracker:
 
         Raises:
             EmptySelection: No process gave any sample since the last call.
-            NonFiniteNumber: A loss, margin or gradient of the epoch is NaN or infinite. The
-                epoch is dropped, the scores stay those of the epochs before.
+            NonFiniteNumber: A loss, margin, gradient or curvature of the epoch is NaN or infinite.
+                The epoch is dropped, the scores stay those of the epochs before.
             ForeignResult: The trackers of the processes differ in ids or settings.
             UnknownIds, LabelOutOfRange, InvalidInput: As for `update`. Of several processes, the
                 others raise InvalidInput then, and all drop the epoch.
@@ -244,7 +261,8 @@ class DynamicsTracker:
         if not math.isfinite(sum(in_all)):
             bad = self.ids[~torch.isfinite(sums).all(0).cpu()].tolist()
             fix = "Lower the learning rate or look at these samples; the epoch was dropped."
-            raise NonFiniteNumber("logits", f"the loss, margin or gradient of ids {bad}", fix)
+            what = f"the loss, margin, gradient or curvature of ids {bad}"
+            raise NonFiniteNumber("logits", what, fix)
         s, t, seen, wrong = self._state, self.epochs, sums[_SEEN] > 0, sums[_WRONG] > 0
         correct = seen ^ wrong
         means = sums / sums[_SEEN].clamp(min=1)
@@ -260,7 +278,8 @@ class DynamicsTracker:
             s["below"] += seen & ~s["learned"]
             s["learned"] |= seen & (s["totals"][_GRADIENT] <= self.tau * s["totals"][_SEEN])
         if self.keeps_trajectories:
-            rows = [means[_LOSS], correct, -means[_RIVAL], 1 - means[_GIBBS], *means[_GRADIENT:-1]]
+            rows = [means[_LOSS], correct, -means[_RIVAL], 1 - means[_GIBBS]]
+            rows += [means[row] for row in self._further()]
             kept = torch.stack([row.float() for row in rows])
             self._epochs_kept.append(kept.masked_fill_(~seen, torch.nan).cpu())
         self.epochs += 1
@@ -291,6 +310,7 @@ class DynamicsTracker:
             - `csl_gibbs`: the sum of 1 - p_y, the expected 0-1 loss of a sampled prediction;
             - `csg`, with input gradients: the sum of squared norms of the loss gradient in the
               input (Eq. 3 of `orders`), in (nats per unit of input)^2; norms if not `squared`;
+            - `cumulative_curvature`, with curvatures: their sum, in their unit;
             - `learning_time_first`: 0-based epoch of the first correct prediction (`orders`,
               appendix C.5), never = number of epochs;
             - `learning_time_stable`: first epoch from which it is always correct, never = number
@@ -323,6 +343,8 @@ class DynamicsTracker:
         table = {"csl": totals[_LOSS], "csl_gibbs": totals[_GIBBS]}
         if self.needs_input_grads:
             table["csg"] = totals[_GRADIENT if self.squared else _NORM]
+        if self.needs_curvatures:
+            table["cumulative_curvature"] = totals[-1]
         table["learning_time_first"] = s["first"]
         table["learning_time_stable"] = torch.where(s["now"], s["stable"], self.epochs)
         if self.tau is not None:
@@ -343,7 +365,8 @@ class DynamicsTracker:
 
         Returns:
             `loss` (nats), `correct` (1 or 0), `margin` (logits), `probability` (of the label)
-            and, with input gradients, `gradient` (squared norm); columns in the order of `ids`;
+            and, with input gradients, `gradient` (squared norm), and, with curvatures,
+            `curvature`; columns in the order of `ids`;
             NaN where an epoch did not present the sample.
 
         Raises:
@@ -351,9 +374,9 @@ class DynamicsTracker:
         """
         if not self.keeps_trajectories:
             raise InvalidInput("trajectories", False, "Make the tracker with trajectories=True.")
-        names = ["loss", "correct", "margin", "probability", "gradient"]
+        names = ["loss", "correct", "margin", "probability", *self._further().values()]
         kept = self._kept().numpy()
-        return {name: kept[:, row].copy() for row, name in enumerate(names[: kept.shape[1]])}
+        return {name: kept[:, row].copy() for row, name in enumerate(names)}
 
     @staticmethod
     def merge(trackers: "Sequence[DynamicsTracker]") -> "DynamicsTracker":
@@ -397,6 +420,7 @@ class DynamicsTracker:
             "tau": self.tau,
             "squared": self.squared,
             "input_grads": self.needs_input_grads,
+            "curvatures": self.needs_curvatures,
             "trajectories": self.keeps_trajectories,
         }
 
@@ -426,7 +450,7 @@ class DynamicsTracker:
             ForeignResult: The ids or a setting differ; the message names which.
         """
         for key, ours in self.settings.items():
-            theirs = state["settings"].get(key)
+            theirs = state["settings"].get(key, False)  # no curvatures in files of earlier versions
             if theirs != ours:
                 raise ForeignResult(f"tracker: {key} was {theirs!r} there and is {ours!r} here.")
         if not torch.equal(state["ids"], self.ids):
@@ -452,7 +476,7 @@ class DynamicsTracker:
                 name = ("ids", "logits", "targets")[[*map(operator.ne, now, before)].index(True)]
                 value = f"{name} changed in place after update()"
                 raise InvalidInput(name, value, f"Pass {name}.clone() to update().")
-        ids, logits, targets, *norms = (
+        ids, logits, targets, *further = (
             (column[0] if len(column) == 1 else torch.cat(column)).to(self._sums.device)
             for column in zip(*pending, strict=True)
         )
@@ -466,12 +490,16 @@ class DynamicsTracker:
             raise LabelOutOfRange("targets", bad, f"Pass labels from 0 to {self.classes - 1}.")
         loss, gibbs, rival = _per_sample(logits, targets)
         rows = [torch.ones_like(loss), loss, gibbs, rival, rival >= 0]
-        if norms:
-            norm = norms[0].double()
+        if self.needs_input_grads:
+            norm = further[0].double()
             rows += [norm * norm, norm]
+        if self.needs_curvatures:
+            rows.append(further[-1])
         self._sums.index_add_(1, positions, torch.stack(rows).double())
 
-    def _refuse(self, ids: Any, logits: Any, targets: Any, input_grads: Any) -> None:
+    def _refuse(
+        self, ids: Any, logits: Any, targets: Any, input_grads: Any, curvatures: Any
+    ) -> None:
         """Raise the error that says which argument of `update` does not fit, and how."""
         for name, value in (("ids", ids), ("logits", logits), ("targets", targets)):
             if not isinstance(value, Tensor):
@@ -483,11 +511,19 @@ class DynamicsTracker:
             if value.shape != logits.shape[:1]:
                 fix = f"Pass one per row of logits, ({len(logits)},)."
                 raise WrongShape(name, tuple(value.shape), fix)
-        if input_grads is None:
-            fix = "Pass the per-sample gradients: the tracker was made with input_grads=True."
+        name, value = "input_grads", input_grads
+        if (input_grads is None) != self.needs_input_grads:
+            name, value = "curvatures", curvatures
+        if value is None:
+            fix = f"Pass one value per sample: the tracker was made with {name}=True."
         else:
-            fix = "Leave them out, or make the tracker with input_grads=True."
-        raise InvalidInput("input_grads", input_grads, fix)
+            fix = f"Leave them out, or make the tracker with {name}=True."
+        raise InvalidInput(name, value, fix)
+
+    def _further(self) -> dict[int, str]:
+        """Rows of the sums that a tracker may have, by the name of their trajectory."""
+        found = {_GRADIENT: "gradient"} if self.needs_input_grads else {}
+        return found | ({len(self._sums) - 1: "curvature"} if self.needs_curvatures else {})
 
     def _positions(self, ids: Tensor) -> Tensor:
         places, near = self._places, ids.clamp(self._low, self._high)
@@ -503,7 +539,7 @@ class DynamicsTracker:
 
     def _kept(self) -> Tensor:
         """The trajectories as one tensor, (epochs, values, n)."""
-        empty = torch.empty(0, 5 if self.needs_input_grads else 4, len(self.ids))
+        empty = torch.empty(0, 4 + len(self._further()), len(self.ids))
         return torch.stack(self._epochs_kept) if self._epochs_kept else empty
 
     def _move(self, device: torch.device) -> None:

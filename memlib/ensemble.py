@@ -87,6 +87,17 @@ class Ensemble:
             x = torch.addmm(bias[place], x, weight[place]).relu_()
         return torch.addmm(self.biases[-1][place], x, self.weights[-1][place])
 
+    def network(self, place: int) -> nn.Sequential:
+        """Return one of the networks by itself, with weights of its own."""
+        layers: list[nn.Module] = [nn.Flatten()]
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            inputs, outputs = weight.shape[1:]
+            linear = nn.utils.skip_init(nn.Linear, inputs, outputs, device=weight.device)
+            linear.weight.data.copy_(weight[place].T)
+            linear.bias.data.copy_(bias[place, 0])
+            layers += [linear, nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
+
 
 def linear_layers(model: nn.Module) -> list[nn.Linear] | None:
     """Return the layers of Flatten, Linear, (ReLU, Linear)...; None for any other network."""

@@ -131,6 +131,24 @@ class TooLarge(InvalidInput):
     problem = "is too large"
 
 
+class SingularKernel(InvalidInput):
+    """A kernel or Hessian that is not positive definite where its inverse is needed."""
+
+    problem = "is not positive definite"
+
+
+class TrainMode(InvalidInput):
+    """A layer in train mode, whose output for one sample depends on its batch or on chance."""
+
+    problem = "is in train mode"
+
+
+class NotDifferentiable(InvalidInput):
+    """A network, or a weight in it, through which no gradient comes."""
+
+    problem = "has no gradient"
+
+
 class TrainingDiverged(RuntimeError):
     """The training loss became NaN or infinite; the message names epoch, step and rate."""
 

@@ -46,25 +46,30 @@ class _Convolve(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         images, weight, _, ctx.padding = inputs
         ctx.save_for_backward(images, weight)
+        ctx.save_for_forward(images, weight)
 
     @staticmethod
-    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        images, weight = ctx.saved_tensors
+        along_images, along_weight, along_bias, _ = tangents
+        result = images.new_zeros(())
+        if along_images is not None:
+            result = result + F.conv2d(along_images, weight, padding=ctx.padding)
+        if along_weight is not None:
+            result = result + F.conv2d(images, along_weight, padding=ctx.padding)
+        return result if along_bias is None else result + along_bias[:, None, None]
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         (error,) = errors
         images, weight = ctx.saved_tensors
         pad, ones = [ctx.padding] * 2, [1, 1]
-        _, of_weight, of_bias = torch.ops.aten.convolution_backward(
-            error,
-            images,
-            weight,
-            [len(weight)],
-            ones,
-            pad,
-            ones,
-            False,
-            [0, 0],
-            1,
-            [False, True, True],
-        )
+        of_weight = of_bias = None
+        wanted = [False, *ctx.needs_input_grad[1:3]]
+        if any(wanted):  # not if only the gradient in the image is asked for, as for curvature
+            _, of_weight, of_bias = torch.ops.aten.convolution_backward(
+                error, images, weight, [len(weight)], ones, pad, ones, False, [0, 0], 1, wanted
+            )
         of_images = _gradient_in_images(error, weight, images.shape, ctx.padding)
         return of_images, of_weight, of_bias, None
 

@@ -1,10 +1,12 @@
 """The networks used throughout, at the input sizes used: MLP, small CNN, ResNet-18."""
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from math import prod
+from math import gcd, prod
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from memlib.errors import WrongShape
 from memlib.layers import InputConv2d
@@ -112,4 +114,53 @@ def resnet18(shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> nn.Module
         network.maxpool = nn.Identity()
     elif channels != 3:
         network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    return network
+
+
+class _OwnGroupNorm(nn.Module):
+    """Group norm whose result may be overwritten, as the blocks of torchvision's networks do.
+
+    What a layer with a backward hook returns may not be.
+    """
+
+    def __init__(self, groups: int, channels: int, *, affine: bool) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, channels, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.norm(x)
+        return result.clone()
+
+
+def with_group_norm(model: nn.Module, groups: int = 32) -> nn.Module:
+    """Return a copy of a network with group norm in place of each batch norm.
+
+    Group norm looks at one sample only, so that each gradient is one sample's own, which private
+    training needs. Activations that overwrite their input are replaced by ones that do not: the
+    gradients of single samples are read there.
+
+    Args:
+        model: Any network, such as `resnet18()`; it is left as it is.
+        groups: Groups of channels; where they do not divide the channels, their greatest common
+            divisor is taken.
+
+    Returns:
+        A copy whose norms start as the identity (scale 1, shift 0); other weights are the same.
+
+    Raises:
+        NotPositive: groups is below 1.
+        WrongType: groups is not whole.
+    """
+    most = whole_number("groups", groups)
+    network = copy.deepcopy(model)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, _BatchNorm):
+            channels = module.num_features
+            fresh = _OwnGroupNorm(gcd(most, channels), channels, affine=module.affine)
+            if not name:
+                return fresh
+            parent, _, last = name.rpartition(".")
+            setattr(network.get_submodule(parent), last, fresh)
+        elif getattr(module, "inplace", False):
+            module.inplace = False
     return network

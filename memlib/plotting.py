@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from memlib.data import Dataset
+    from memlib.membership import Roc
 
 COLORS = {
     "blue": "#0072B2",
@@ -272,6 +273,52 @@ def binned_scatter(
     return figure
 
 
+def by_value(x: Mapping[str, np.ndarray], y: np.ndarray, *, xlabel: str, ylabel: str) -> Figure:
+    """Draw the mean of `y` at every value of a whole-number `x`, such as a learning time.
+
+    The area of a point is proportional to the number of samples behind it, since means alone hide
+    where the samples are; the bars show one standard deviation over these samples.
+
+    Args:
+        x: `(n,)` whole numbers by panel title.
+        y: `(n,)` values, the same for all panels, or by panel title.
+        xlabel: Axis label with unit.
+        ylabel: Axis label with unit.
+
+    Returns:
+        The figure.
+
+    Raises:
+        EmptySelection: There is no panel.
+        UnknownName: `y` has other titles than `x`.
+        WrongShape: `x` and `y` differ in length.
+    """
+    if not x:
+        raise EmptySelection("x", x, "Pass at least one array.")
+    up = y if isinstance(y, Mapping) else dict.fromkeys(x, y)
+    if set(up) != set(x):
+        raise UnknownName("y", list(up), f"Pass the titles {', '.join(x)}.")
+    for name, values in x.items():
+        if len(values) != len(up[name]):
+            fix = f"Pass one value for each of {len(up[name])}."
+            raise WrongShape("x", f"{name}: {len(values)}", fix)
+    with style():
+        figure, axes = plt.subplots(
+            1, len(x), figsize=(3.6 * len(x) + 0.6, 3.3), squeeze=False, sharey=up is not y
+        )
+        for index, (axis, (name, values)) in enumerate(zip(axes.flat, x.items(), strict=True)):
+            places, counts = np.unique(values, return_counts=True)
+            groups = [up[name][values == place] for place in places]
+            means, spreads = [g.mean() for g in groups], [g.std() for g in groups]
+            axis.errorbar(places, means, spreads, fmt="none", color=GRAY, alpha=0.6, capsize=2)
+            axis.scatter(
+                places, means, s=800 * counts / len(values) + 4, color=color(index), zorder=3
+            )
+            axis.margins(x=0.09)
+            axis.set(xlabel=xlabel, ylabel=ylabel if index == 0 else "", title=name)
+    return figure
+
+
 def dots(
     table: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -401,8 +448,66 @@ def against_bound(
             edge = np.array([min(x.min(), low), max(x.max(), high)])
             axis.plot(edge, edge, color=GRAY, linestyle="--", linewidth=1.2)
             axis.fill_between(edge, edge, edge[1], color=GRAY, alpha=0.15, linewidth=0)
-            axis.set(xscale="log", title=name, xlabel=xlabel)
-            axis.set_yscale("log", base=2)
-            axis.yaxis.set_major_formatter("{x:g}")
+            axis.set(title=name, xlabel=xlabel)
+            if x.max() < 100 * x.min():  # powers of ten would be too few
+                axis.set_xscale("log", base=2)
+                axis.xaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_xscale("log")
+            if high < 1000 * low:
+                axis.set_yscale("log", base=2)
+                axis.yaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_yscale("log")
             axis.set(ylabel=ylabel if index == 0 else "", ylim=(0.8 * low, 1.4 * high))
+    return figure
+
+
+def roc_curves(curves: Mapping[str, Roc], *, least: float = 1e-4) -> Figure:
+    """Draw the true-positive rate of attacks against their false-positive rate, both logarithmic.
+
+    What counts is the left end: an attack that finds few members without false alarms is a breach,
+    one that does a little better than chance on average is not (Carlini et al. 2022).
+
+    Args:
+        curves: Curves of `memlib.membership.roc` by legend label, with their bands.
+        least: Lower end of both axes.
+
+    Returns:
+        The figure; the dashed line is chance.
+
+    Raises:
+        EmptySelection: There is no curve.
+    """
+    if not curves:
+        raise EmptySelection("curves", curves, "Pass at least one curve.")
+    with style():
+        figure, axis = plt.subplots(figsize=(4.6, 4.2 + 0.25 * len(curves)))
+        for index, (name, curve) in enumerate(curves.items()):
+            axis.plot(
+                curve.false_positive_rate,
+                curve.true_positive_rate,
+                color=color(index),
+                linestyle=_LINES[index % len(_LINES)],
+                label=f"{name}, AUC {curve.auc:.2f}",
+            )
+            axis.fill_between(
+                curve.false_positive_rate,
+                curve.lower,
+                curve.upper,
+                color=color(index),
+                alpha=0.2,
+                linewidth=0,
+            )
+        chance = np.array([least, 1.0])
+        axis.plot(chance, chance, color=GRAY, linestyle="--", linewidth=1, label="chance")
+        axis.set(
+            xscale="log",
+            yscale="log",
+            xlim=(least, 1),
+            ylim=(least, 1),
+            xlabel="false-positive rate",
+            ylabel="true-positive rate",
+        )
+        figure.legend(loc="outside lower center")  # every corner inside belongs to a curve
     return figure

@@ -42,6 +42,8 @@ class Runs:
         target_correct: `(M, q)` bool, the same as `correct` for that data set.
         seconds: Seconds of training added up over the shards, those of earlier calls included.
             Shards that are trained side by side count one by one.
+        log_odds: `(M, n)` float32, `log(p / (1 - p))` of that probability, from the logits, so that
+            it tells networks apart where `p` rounds to 1; None as for `probability`.
     """
 
     ids: np.ndarray
@@ -51,6 +53,7 @@ class Runs:
     target_ids: np.ndarray
     target_correct: np.ndarray
     seconds: float = 0.0
+    log_odds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.members)
@@ -348,7 +351,9 @@ def shard_trainer(
         rows = _positions(members)
         verdicts = []
         for predictor in train_shard(model, dataset, rows, recipe, numbers, seed):
-            correct, probability = _verdict(predictor(dataset), dataset)
+            logits = predictor(dataset)
+            correct, probability = _verdict(logits, dataset)
+            odds = log_odds(logits, dataset.labels).cpu().numpy()
             on_targets = np.empty(0, dtype=bool)
             if targets is not None:
                 on_targets, _ = _verdict(predictor(targets), targets)
@@ -357,8 +362,8 @@ def shard_trainer(
                     f"A network among {numbers.start} to {numbers.stop - 1} gives probabilities "
                     f"that are not finite, at lr={recipe.lr}. Lower lr."
                 )
-            verdicts.append((correct, probability, on_targets))
-        names = ("correct", "probability", "target_correct")
+            verdicts.append((correct, probability, on_targets, odds))
+        names = ("correct", "probability", "target_correct", "log_odds")
         return {
             name: np.stack(part)
             for name, part in zip(names, zip(*verdicts, strict=True), strict=True)
@@ -385,6 +390,20 @@ def _sequential(
         own, where = dataset.select(row), dataset.images.device
         fit(network, own, seed=own_seed, progress=False, device=where, **asdict(recipe))
         yield partial(predict, network)
+
+
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the log odds of each label under the softmax: `log(p / (1 - p))`, without rounding p.
+
+    Args:
+        logits: Outputs `(b, k)`.
+        labels: Labels `(b,)`, each from 0 to k - 1.
+
+    Returns:
+        `(b,)`: the label's logit minus the log-sum-exp of the others; higher = more confident.
+    """
+    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+    return logits.gather(1, labels[:, None])[:, 0] - others
 
 
 def _verdict(logits: Tensor, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,8 @@ from tqdm.std import tqdm
 
 from memlib.errors import FractionOutOfRange, NotPositive, UnknownName, WrongType
 
+# The constants of SplitMix64 (Steele, Lea and Flood, 2014).
+_GOLDEN, _MIX = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _GLOBAL_GENERATOR = threading.RLock()
 _HELD = threading.local()  # how many `seeded` blocks this thread is inside of
 
@@ -80,6 +82,47 @@ def generator(seed: int, *stream: int | str, device: torch.device | str = "cpu")
         WrongType: The seed is not whole, or a part of the stream is neither whole nor a string.
     """
     return torch.Generator(device=device).manual_seed(_torch_seed(seed, stream))
+
+
+def signs(seed: int, ids: np.ndarray, size: int, *stream: int | str) -> np.ndarray:
+    """Return random signs of which each row depends on its sample's id alone.
+
+    A row is the same whatever rows stand beside it, and on every machine: estimators that use them
+    do not depend on the batch size or the order of the samples.
+
+    Args:
+        seed: The run's seed, 0 or larger.
+        ids: Whole numbers, one per sample, (n,).
+        size: Signs per sample.
+        stream: What they are for, as in `rng`.
+
+    Returns:
+        -1 and 1 with equal chances, int8, (n, size).
+
+    Raises:
+        NotPositive: The seed is negative, or there is no sign to draw.
+        WrongType: The seed or size is not whole, or a part of the stream is of another type.
+
+    Example:
+        >>> import numpy as np
+        >>> from memlib.runtime import signs
+        >>> both, one = signs(0, np.array([7, 3]), 5), signs(0, np.array([3]), 5)
+        >>> bool((both[1] == one[0]).all())
+        True
+    """
+    size = whole_number("size", size)
+    key = _sequence(seed, stream).generate_state(1, np.uint64)
+    streams = _scrambled(_scrambled(ids.astype(np.uint64)) + key)
+    counters = np.arange(1, -(-size // 64) + 1, dtype=np.uint64)
+    bits = _scrambled(streams[:, None] + counters * np.uint64(_GOLDEN)).astype("<u8")
+    drawn = np.unpackbits(bits.view(np.uint8), axis=1, count=size).view(np.int8)
+    return 2 * drawn - 1
+
+
+def _scrambled(words: np.ndarray) -> np.ndarray:
+    for shift, factor in _MIX:
+        words = (words ^ (words >> np.uint64(shift))) * np.uint64(factor)
+    return words
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
 from memlib import runtime
 from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
+from memlib.curvature import input_curvature
 from memlib.data import Dataset
 from memlib.dynamics import DynamicsTracker, evaluation
 from memlib.errors import (
@@ -90,7 +91,8 @@ def fit(
     other losses of its batch, and their gradients are added in. With `track="eval"` one extra
     pass at the *start* of each epoch, in eval mode and without augmentation, gives index t of
     the scores exactly the weights w_t of Eq. 3 and 4 of `orders`, t = 0 .. epochs - 1 counted in
-    epochs; it costs a forward pass (with input gradients, a backward pass too).
+    epochs; it costs a forward pass (with input gradients, a backward pass too; with curvatures, the
+    exact ones, a backward pass per class).
 
     Args:
         model: Network from images (b, c, h, w) to logits (b, k); it is moved to the device.
@@ -125,7 +127,8 @@ def fit(
         NotPositive: epochs, batch_size, lr or gamma is not positive.
         UnknownName: schedule, augment or track is none of those above.
         InvalidInput: momentum, weight_decay or milestones cannot be used, or the tracker has
-            another number of classes.
+            another number of classes, or wants curvatures in the training pass or of a network
+            that is smooth in its input.
         WrongShape: The model's output is not (b, k).
         UnknownIds: The tracker does not know an id of the data set.
         TrainingDiverged: The loss is not finite; noticed at the end of the epoch.
@@ -158,6 +161,9 @@ def fit(
         if unknown.any():
             fix = "Make the tracker with dataset.ids."
             raise UnknownIds("tracker", dataset.ids.cpu()[unknown].tolist(), fix)
+        if tracker.needs_curvatures and track == "train":
+            fix = 'Pass track="eval": curvature is that of fixed weights.'
+            raise InvalidInput("track", track, fix)
     path = None if checkpoint is None else Path(checkpoint)
     settings = {
         "epochs": epochs,
@@ -405,10 +411,12 @@ def _crop_flip(images: Tensor, shifts: Tensor, flips: Tensor, black: Tensor) -> 
 def _observe(model: nn.Module, dataset: Dataset, batch_size: int, tracker: DynamicsTracker) -> None:
     """Feed the tracker every sample at the present weights, in eval mode, as it is."""
     gradients = tracker.needs_input_grads
+    columns = [dataset.images, dataset.labels, dataset.ids]
+    if tracker.needs_curvatures:
+        columns.append(input_curvature(model, dataset.images, dataset.labels).trace)
     with evaluation(model), torch.set_grad_enabled(gradients):
-        for images, labels, ids in zip(
-            *(tensor.split(batch_size) for tensor in (dataset.images, dataset.labels, dataset.ids)),
-            strict=True,
+        for images, labels, ids, *curvature in zip(
+            *(tensor.split(batch_size) for tensor in columns), strict=True
         ):
             images = images.detach().requires_grad_(gradients)
             logits = model(images)
@@ -417,7 +425,7 @@ def _observe(model: nn.Module, dataset: Dataset, batch_size: int, tracker: Dynam
             if gradients:
                 total = F.cross_entropy(logits, labels, reduction="sum")
                 (own,) = torch.autograd.grad(total, images)
-            tracker.update(ids, logits, labels, own)
+            tracker.update(ids, logits, labels, own, *curvature)
 
 
 def _mean_loss(

@@ -47,7 +47,8 @@ class Trajectories:
     """What one training run of N epochs says about every sample, at the weights w_0, ..., w_N.
 
     Row t < N is the start of epoch t, in eval mode: the sums over rows 0 to N - 1 are the CSL and
-    CSG of Eq. 3 of `orders`. Row N is the trained network.
+    CSG of Eq. 3 of `orders`. Row N is the trained network. Batch norm has the running statistics
+    of its initialization in row 0, so that loss and gradients can be extreme there.
 
     Attributes:
         model: The network, a key of `NAMES`.
@@ -80,6 +81,11 @@ class Trajectories:
     def csg(self) -> np.ndarray:
         """Cumulative squared input gradient `(n,)` over t < N; higher = harder."""
         return self.gradient[:-1].sum(0, dtype=np.float64)
+
+    @property
+    def tau(self) -> float:
+        """The book's threshold for Eq. 4: half the median squared gradient at w_0."""
+        return float(np.median(self.gradient[0])) / 2
 
     @property
     def accuracy(self) -> float:
@@ -397,6 +403,24 @@ def first_correct(correct: np.ndarray) -> np.ndarray:
     if correct.ndim != 2:
         raise WrongShape("correct", correct.shape, "Pass (epochs, n).")
     return np.where(correct.any(0), correct.argmax(0), len(correct))
+
+
+def stable_correct(correct: np.ndarray) -> np.ndarray:
+    """Return the first epoch from which every prediction is correct.
+
+    Args:
+        correct: `(N, n)` bool: `run.correct[:-1]`, without the last row.
+
+    Returns:
+        `(n,)` int64, 0-based; N where the last prediction is wrong.
+
+    Raises:
+        WrongShape: `correct` is not `(N, n)`.
+    """
+    if correct.ndim != 2:
+        raise WrongShape("correct", correct.shape, "Pass (epochs, n).")
+    after_last_error = len(correct) - correct[::-1].argmin(0)
+    return np.where(correct.all(0), 0, after_last_error)
 
 
 class _EnoughError(Exception):

@@ -15,7 +15,16 @@ from typer.testing import CliRunner
 from memlib import data, results
 from memlib.cli import app
 
-COMMANDS = ("data", "score", "trajectories", "memorization", "results", "ledger")
+COMMANDS = (
+    "data",
+    "score",
+    "trajectories",
+    "memorization",
+    "private",
+    "detect",
+    "results",
+    "ledger",
+)
 
 
 def memlib(*arguments):
@@ -90,6 +99,18 @@ def test_a_killed_score_goes_on_and_ends_with_the_identical_table(tmp_path):
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
+def test_private_says_what_is_guaranteed_and_measures_below_it(tmp_path):
+    out = tmp_path / "private.parquet"
+    call = ("private", "--data", "digits", "--pairs", 2, "--epochs", 1, "--width", 4, "--noise", 2)
+    shown = memlib(*call, "--out", out)
+    assert shown.exit_code == 0, shown.output
+    table, stamp = results.load_table(out)
+    assert f"no sample is memorized more than {table['bound'].iloc[0]:.4f}" in shown.output
+    assert "noise 2, sampling rate 0.139276, 7 steps" in shown.output
+    assert (table["runs_in"] == 2).all()
+    assert stamp.settings["recipe"]["noise"] == 2
+
+
 def test_memorization_writes_scores_and_verdicts(tmp_path):
     out, verdicts = tmp_path / "m.parquet", tmp_path / "r.npz"
     call = ("memorization", "--data", "digits", "--models", 4, "--epochs", 2, "--width", 8)
@@ -104,6 +125,22 @@ def test_memorization_writes_scores_and_verdicts(tmp_path):
     pd.testing.assert_frame_equal(again, stored[again.columns])
 
 
+def test_detect_judges_scores_over_seeds_and_goes_on_from_finished_ones(tmp_path):
+    out = tmp_path / "found.parquet"
+    call = ["detect", "--data", "digits", "--samples", 150, "--width", 16, "--epochs", 10]
+    call += ["--score", "csl", "--score", "random", "--out", out]
+    shown = memlib(*call, "--seeds", 2)
+    assert shown.exit_code == 0, shown.output
+    table, stamp = results.load_table(out)
+    assert stamp.settings["trouble"] == "mislabels"
+    assert table.loc["csl", "auroc"] > table.loc["random", "auroc"] + 0.2
+    assert list(tmp_path.iterdir()) == [out]
+    assert memlib(*call, "--seeds", 2).output == shown.output
+    assert memlib(*call, "--seeds", 3).exit_code == 2  # other settings, not to be overwritten
+    rare = memlib(*call[:-2], "--seeds", 1, "--trouble", "subclass")  # of two merged classes
+    assert rare.exit_code == 0, rare.output
+
+
 @pytest.mark.parametrize(
     ("call", "named"),
     [
@@ -111,7 +148,12 @@ def test_memorization_writes_scores_and_verdicts(tmp_path):
         (("data", "digits", "--flip", "1.5"), "fraction: 1.5"),
         (("score", "--data", "digits", "--epochs", "0"), "epochs: 0"),
         (("score", "--data", "digits", "--lr", "-1"), "lr: -1"),
+        (("detect", "--data", "digits", "--trouble", "typos"), "trouble: 'typos'"),
+        (("detect", "--data", "digits", "--fraction", "2"), "fraction: 2"),
+        (("detect", "--data", "digits", "--score", "luck"), "scores: 'luck'"),
         (("memorization", "--data", "digits", "--models", "0"), "models: 0"),
+        (("private", "--data", "digits", "--epsilon", "-1"), "epsilon: -1.0"),
+        (("private", "--data", "digits"), "noise: None"),
         (("memorization", "--data", "digits", "--fraction", "1"), "fraction: 1"),
         (("results", "missing.parquet"), "missing.parquet"),
         (("ledger", "orders/thm-0.0"), "orders/thm-0.0"),

@@ -102,6 +102,15 @@ def test_networks_of_different_numbers_or_seeds_differ():
     assert torch.equal(weights[1:2], initial_ensemble(model, range(1, 2), seed=0).weights[0])
 
 
+def test_one_network_by_itself_predicts_what_it_does_among_the_others(digits):
+    start = initial_ensemble(lambda: models.mlp((1, 8, 8), width=8), range(3), seed=0)
+    alone = start.network(1)
+    torch.testing.assert_close(alone(digits.images), start.predict(1, digits))
+    with torch.no_grad():
+        alone[1].weight.zero_()
+    assert start.weights[0][1].abs().min() > 0, "its weights are its own"
+
+
 def test_batched_and_sequential_training_share_the_schedule(digits):
     """fit and train_ensemble reach the same loss on the whole set, step sizes being the same."""
     recipe = Recipe(epochs=30, batch_size=len(digits), lr=0.5)

@@ -97,6 +97,24 @@ def test_a_constant_has_one_bin():
     np.testing.assert_allclose(np.array(figure.axes[0].lines[0].get_ydata(), dtype=float), [2.0])
 
 
+def test_points_by_value_are_the_means_and_sizes_of_the_groups():
+    times, y = np.array([1, 1, 1, 4]), np.array([0.0, 0.3, 0.6, 1.0])
+    figure = plotting.by_value({"a": times, "b": times[::-1]}, y, xlabel="T", ylabel="y")
+    points = figure.axes[0].collections[-1]
+    np.testing.assert_allclose(points.get_offsets(), [[1, 0.3], [4, 1.0]])
+    large, small = points.get_sizes() - 4
+    assert large == pytest.approx(3 * small)
+    np.testing.assert_allclose(
+        figure.axes[1].collections[-1].get_offsets(), [[1, 1.9 / 3], [4, 0.0]]
+    )
+    with pytest.raises(WrongShape, match="a: 4"):
+        plotting.by_value({"a": times}, y[:3], xlabel="T", ylabel="y")
+    with pytest.raises(UnknownName, match="Pass the titles a"):
+        plotting.by_value({"a": times}, {"b": y}, xlabel="T", ylabel="y")
+    with pytest.raises(EmptySelection):
+        plotting.by_value({}, y, xlabel="T", ylabel="y")
+
+
 def test_lines_and_dots_name_their_series():
     x = np.array([1.0, 10.0])
     figure = plotting.lines(x, {"a": x, "b": x}, xlabel="x", ylabel="y", dashed=["b"], log="xy")

@@ -47,7 +47,7 @@ def requirements() -> set[str]:
 
 def test_requirements_txt_and_pyproject_name_the_same_packages_and_versions() -> None:
     extras = PROJECT["optional-dependencies"]
-    parts = (extras[name] for name in ("book", "test", "coursework", "privacy"))
+    parts = (extras[name] for name in ("book", "test", "coursework", "detection", "privacy"))
     stated = {*PROJECT["dependencies"], *(line for part in parts for line in part)}
     assert requirements() - stated == {"setuptools>=77", "wheel"}
     assert stated - requirements() == set()
@@ -59,7 +59,8 @@ def test_memlib_pins_nothing() -> None:
 
 def test_memlib_depends_on_what_it_imports() -> None:
     distribution = {"sklearn": "scikit-learn", "z3": "z3-solver", "flint": "python-flint"}
-    optional = {"myst_nb"}  # what hands a lab's numbers to the pages
+    # what hands a lab's numbers to the pages, and the extra [detection]
+    optional = {"myst_nb", "cleanlab"}
     nodes = [n for p in ROOT.glob("memlib/**/*.py") for n in ast.walk(ast.parse(p.read_bytes()))]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module]

@@ -108,6 +108,7 @@ def test_what_is_stored_is_what_was_seen_to_nine_bits(cifar, tmp_path):
     assert seen.csl == pytest.approx(seen.loss[0] + seen.loss[1])
     assert seen.csg == pytest.approx(seen.gradient[0] + seen.gradient[1])
     assert seen.epochs == 2
+    assert seen.tau == pytest.approx(np.sort(seen.gradient[0])[5:7].mean() / 2)
 
 
 def test_learning_time_is_that_of_exact_arithmetic():
@@ -124,8 +125,9 @@ def test_learning_time_is_that_of_exact_arithmetic():
         trajectories.learning_time(squares[0], 1)
 
 
-def test_the_first_correct_epoch_is_the_trackers():
+def test_the_first_and_the_stable_correct_epoch_are_the_trackers():
     correct = np.random.default_rng(1).random((5, 60)) < 0.3
+    correct[:, :2] = True
     tracker = DynamicsTracker(np.arange(60), classes=2)
     for row in correct:
         logits = torch.tensor(np.stack([row, np.full(60, 0.5)], 1))
@@ -135,5 +137,9 @@ def test_the_first_correct_epoch_is_the_trackers():
     assert trajectories.first_correct(correct).tolist() == (
         tracker.scores()["learning_time_first"].tolist()
     )
-    with pytest.raises(WrongShape, match="correct"):
-        trajectories.first_correct(correct[0])
+    assert trajectories.stable_correct(correct).tolist() == (
+        tracker.scores()["learning_time_stable"].tolist()
+    )
+    for function in (trajectories.first_correct, trajectories.stable_correct):
+        with pytest.raises(WrongShape, match="correct"):
+            function(correct[0])

@@ -4,13 +4,16 @@ A curve names the formula in `assets/figures.js` that the browser evaluates, and
 of memlib that says the same; a test compares the two wherever a slider can stand.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from memlib import bounds, decomposition, results
 from memlib.theory import trajectories
+from memlib.theory.orders import instances, thm_4_1
 
 Values = Mapping[str, Any]
 
@@ -289,6 +292,74 @@ THRESHOLD = Figure(
     data=GRADIENTS,
 )
 
+
+@cache
+def twins_of(difference: float) -> instances.Training:
+    """Returns the twins whose first residuals are in the ratio 1 minus the difference."""
+    return instances.twins(1 - Fraction(str(difference)))
+
+
+def twin_bound(v: Values) -> float:
+    """Returns what Theorem 4.1 of `orders` prints for the twins."""
+    run = twins_of(v["difference"])
+    mem, beta = (float(number) for number in (run.memorization(0), run.stability()))
+    noise = float(run.deviation()) / math.sqrt(v["delta"])
+    return float(thm_4_1.printed(run.steps, 1.0, float(run.mean_curve()[0]), mem, beta, noise))
+
+
+def twin_gap(v: Values) -> float:
+    """Returns the difference of the twins' learning times."""
+    run = twins_of(v["difference"])
+    tau = run.squares(1)[0]
+    return run.time(0, tau) - run.time(1, tau)
+
+
+DIFFERENCES = tuple(
+    thousandths / 1000
+    for thousandths in (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 250)
+)
+TWINS = Figure(
+    sliders=(
+        Slider(
+            "difference",
+            "1 − r",
+            "How unlike the twins are, 1 − r",
+            DIFFERENCES,
+            0.01,
+            4,
+            names={f"{value:g}": f"{value:g}" for value in DIFFERENCES},
+        ),
+        Slider(
+            "delta",
+            "δ",
+            "Share δ of the samples that may be exempt",
+            (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.49),
+            0.01,
+            2,
+        ),
+    ),
+    panels=(
+        Panel(
+            key="difference",
+            title="Two learning times and the bound on their difference",
+            description="On logarithmic axes the bound falls along a nearly straight line as the "
+            "twins become alike. The difference of their learning times is a level line at 1. "
+            "Left of where the two cross, the printed theorem is false.",
+            values=DIFFERENCES,
+            rows=(0.001, 0.003, 0.01, 0.03, 0.1, 0.25),
+            x=Axis("1 − r", 0.001, 0.25, (0.001, 0.003, 0.01, 0.03, 0.1, 0.25), 3, True),
+            y=Axis("steps", 0.003, 20, (0.01, 0.1, 1, 10), 3, True, names={"1": "1"}),
+            curves=(
+                Curve("bound", "right side of Theorem 4.1", "twin_bound", twin_bound),
+                Curve("gap", "learning time of a minus that of b", "twin_gap", twin_gap),
+            ),
+            uses=("difference", "delta"),
+        ),
+    ),
+    readout="At 1 − r = {difference} and δ = {delta} the learning times differ by {gap}, and the "
+    "printed bound on the difference is {bound}.",
+)
+
 RHOS, RATIOS = steps(-9, 19, 20), steps(1, 30, 20)
 CORRELATION = Axis("correlation with CSL", -1, 1, (-1, -0.5, 0, 0.5, 1), 2)
 CORRELATIONS = (
@@ -342,8 +413,9 @@ PROXY = Figure(
 )
 
 FIGURES = {
-    "proxy-correlation": PROXY,
     "privacy-bound": PRIVACY,
     "standard-error": NETWORKS,
     "learning-time": THRESHOLD,
+    "twins": TWINS,
+    "proxy-correlation": PROXY,
 }

@@ -3,11 +3,13 @@
 - ``{claim}`orders/thm-4.3` `` links to the claim's entry and shows its verdict.
 - ``{asprinted} orders/thm-4.3`` is a box with the statement and the assumptions as printed, the
   verdict and the link; its content, if any, follows the statement.
+- ``{scorecard}`` is a table of the claims whose ids are its content, one a line: what holds, the
+  effect, and the chapter.
 - ``{errata}`` lists the book's own errors, from `errata.yml` beside the page.
 
 The search finds a claim by its id: each entry of the ledger is in the index, under the id.
 
-The first two and the search read `memlib.theory.CLAIMS`, so a page and the ledger cannot disagree.
+The first three and the search read `memlib.theory.CLAIMS`: a page and the ledger cannot disagree.
 An unknown id is a warning, and so fails the build.
 """
 
@@ -26,6 +28,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from memlib.theory import CLAIMS
 from memlib.theory.claims import Claim
 from memlib.theory.ledger import anchor, badge
+from memlib.theory.ledger_pages import first_sentence
 
 LOGGER = logging.getLogger(__name__)
 BY_ID = {claim.id: claim for claim in CLAIMS}
@@ -92,6 +95,45 @@ class AsPrinted(SphinxDirective):
         return [box]
 
 
+def scorecard_lines(claims: Sequence[Claim], chapters: Mapping[str, str]) -> list[str]:
+    """Returns claims as a table in Markdown, a row each, with nothing that the ledger has not.
+
+    Args:
+        claims: The claims, in the order of the rows.
+        chapters: For a claim's chapter, if it is there, the link to it from the page.
+    """
+    rows = ["| Claim | What holds | Effect | Chapter |", "| :-- " * 4 + "|"]
+    for claim in claims:
+        cells = [
+            f"{claim.title} {{claim}}`{claim.id}`",
+            claim.gist or first_sentence(claim.holds),
+            first_sentence(claim.effect) or "–",
+            chapters.get(claim.chapter, "–"),
+        ]
+        rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return rows
+
+
+class Scorecard(SphinxDirective):
+    """The directive ``{scorecard}``."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the table."""
+        ids = [line.strip() for line in self.content if line.strip()]
+        for name in ids:
+            if name not in BY_ID:
+                LOGGER.warning("no claim %r", name, location=self.get_location())
+        claims = [BY_ID[name] for name in ids if name in BY_ID]
+        there = {c.chapter for c in claims if f"book/{c.chapter}" in self.env.found_docs}
+        chapters = {chapter: f"[](/book/{chapter}.md)" for chapter in there}
+        box = nodes.container()
+        lines = scorecard_lines(claims, chapters)
+        self.state.nested_parse(StringList(lines, self.get_location()), self.content_offset, box)
+        return [box]
+
+
 FIELDS = ("date", "where", "was", "is", "found")
 
 
@@ -151,5 +193,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(IndexClaims)
     app.add_role("claim", ClaimRole())
     app.add_directive("asprinted", AsPrinted)
+    app.add_directive("scorecard", Scorecard)
     app.add_directive("errata", Errata)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -96,6 +96,8 @@ def add_line(
     found = CHAPTER.fullmatch(pagename)
     if not found or doctree is None or app.builder.name != "html":
         return
+    if f"notebooks/{found[1]}" not in app.env.found_docs:
+        return  # the page that ends a part
     minutes = ceil(words(doctree) / WORDS_PER_MINUTE)
     claims = claims_of(app, found[1])
     items = [

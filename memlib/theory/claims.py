@@ -54,7 +54,8 @@ class Role(StrEnum):
     FAILING_STEP = "failing-step"  # the step that the proof does not give
     MAGNITUDE = "magnitude"  # the numbers at the paper's own scale
     BREAKS = "breaks"  # the search found an instance against the printed statement
-    WITHSTANDS = "withstands"  # the search found none against the repaired one
+    # A search or a count found none: against the repaired statement; in a gap, the printed one.
+    WITHSTANDS = "withstands"
 
 
 _EVERY_INSTANCE = frozenset({Kind.SYMBOLIC, Kind.DECIDED, Kind.EXACT})
@@ -123,7 +124,8 @@ class Claim:
     Texts are Markdown with `$...$` mathematics; a text that stands in its own box may use
     `$$...$$`. `chapter` is the page that teaches the claim, as a path below `book/` without its
     suffix. `uses` names the claims that this one rests on. `gist` is what holds, in one line of a
-    table.
+    table. `tried` is for a gap, and no gap is earned without it: what was done to refute the
+    statement, and why that does not settle it.
     """
 
     id: str
@@ -142,6 +144,7 @@ class Claim:
     checks: tuple[Check, ...]
     uses: tuple[str, ...] = ()
     gist: str = ""
+    tried: str = ""
 
     def show(self) -> "Result":
         """Run the checks. A notebook shows what comes back as the claim's entry in the ledger.
@@ -244,8 +247,9 @@ def judge(claim: Claim, outcomes: tuple[Outcome, ...]) -> tuple[str, ...]:
 
     Returns:
         One sentence per defect; empty if the verdict is earned: every check passed, the verdict's
-        row of `REQUIRED` is filled, an instance that refutes meets each printed assumption, and
-        each such instance is one on which the repaired statement was shown.
+        row of `REQUIRED` is filled, a gap says what was tried to refute the statement, an instance
+        that refutes meets each printed assumption, and each such instance is one on which the
+        repaired statement was shown.
     """
     missing = []
     for outcome in outcomes:
@@ -255,6 +259,8 @@ def judge(claim: Claim, outcomes: tuple[Outcome, ...]) -> tuple[str, ...]:
         if not any(o.check.role == role and o.check.kind in kinds for o in outcomes):
             wanted = ", ".join(sorted(kinds))
             missing.append(f"the verdict {claim.verdict} needs a check that {role} ({wanted})")
+    if claim.verdict == Verdict.GAP and not claim.tried.strip():
+        missing.append("a gap has to say what was tried to refute the statement")
     refuting = [o.evidence for o in outcomes if o.check.role == Role.REFUTES]
     repaired = [o.evidence.instance for o in outcomes if o.check.role == Role.REPAIRED]
     for evidence in refuting:

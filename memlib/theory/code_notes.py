@@ -231,8 +231,8 @@ $\frac1n\sum_i\|\nabla_x(\ell(x+hv_i)-\ell(x))\|^2$, which is said to bound $\ma
         r"The mean over random signs $v$ of $\|\nabla_x\ell(x+hv)-\nabla_x\ell(x)\|$, not squared.",
         r"""On a quadratic loss the score is $h\,\mathbb E\|Hv\|$, at most
 $h\sqrt{\mathrm{tr}(H^2)}$: a magnitude of the Hessian, blind to the signs of its eigenvalues.
-Cosine similarity and binned means depend on whether it is squared; rank correlations over samples
-nearly not.""",
+Cosine similarity and binned means depend on whether it is squared; a rank correlation over samples
+does so only through the mean over draws.""",
         _norm_and_trace,
     ),
     Note(

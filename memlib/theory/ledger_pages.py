@@ -163,6 +163,7 @@ def _entry(result: Result, results: Sequence[Result], root: Path | None) -> list
     lines += _dropdown("To check it elsewhere: derivations and solver questions", _attached(result))
     for label, text in (
         ("The authors' best answer, and ours", claim.rebuttal),
+        ("How we tried to refute it", claim.tried),
         ("Effect", claim.effect),
         ("Prior art", claim.prior_art),
     ):
@@ -292,6 +293,7 @@ def notebook_entry(result: Result) -> str:
     for label, text in (
         ("Proof", claim.proof),
         ("The authors' best answer, and ours", claim.rebuttal),
+        ("How we tried to refute it", claim.tried),
         ("Effect", claim.effect),
         ("Prior art", claim.prior_art),
     ):

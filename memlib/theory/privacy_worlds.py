@@ -175,3 +175,11 @@ def chance(distribution: Distribution, event: Callable[[Any], bool]) -> Fraction
 def average(distribution: Distribution, value: Callable[[Any], Fraction]) -> Fraction:
     """The mean of a number that depends on the hypothesis."""
     return total(p * value(hypothesis) for hypothesis, p in distribution.items())
+
+
+# The library -------------------------------------------------------------------------------------
+
+
+def agrees(computed: Any, exact: Any) -> bool:
+    """Whether a number that `memlib` computes in floating point is the exact one, to 12 digits."""
+    return abs(float(computed) - float(exact)) <= 1e-12

@@ -173,7 +173,7 @@ def moment_conversion() -> Evidence:
         [],
         z3.And(second == g * g + n * n, n * n <= second),
         r"Second moment $=$ variance $+$ squared mean gradient: (3) of the published text implies "
-        "(16), not the other way round.",
+        r"(16), with $\Gamma_v^2=K\Gamma^2$ for $K$ layers, not the other way round.",
     )
 
 
@@ -301,8 +301,9 @@ ENTRIES = (
     ),
     Entry(
         r"gradient bounds, $\Gamma$, $\rho$",
-        r"Eq. 18: *third* moment $\Gamma^3$; $\rho$: Hessian (Eq. 17)",
-        r"Eq. 3: second moment $\Gamma^2$; Eq. 16: variance $\Gamma_v^2$; $\rho$: gradient (Eq. 2)",
+        r"Eq. 18: *third* moment $\Gamma^3$, per layer; $\rho$: Hessian (Eq. 17)",
+        r"Eq. 3: second moment $\Gamma^2$, per layer; Eq. 16: variance $\Gamma_v^2$; $\rho$: "
+        r"gradient (Eq. 2)",
         r"$\rho$: Hessian (Eq. 6)",
         r"$\Lambda$: covariance of the gradient (Eq. 12)",
         r"second moment = variance + squared mean. $\rho$ of the published text is "

@@ -1,14 +1,16 @@
-"""The directive that lists the book's own errors."""
+"""The directives that make tables: of claims, and of the book's own errors."""
 
 import sys
 
 import pytest
 import yaml
 
+from memlib.theory import get
+
 from .conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from ledger_links import FIELDS, errata_lines
+from ledger_links import FIELDS, errata_lines, scorecard_lines
 
 ENTRY = {
     "date": "2026-12-31",
@@ -38,3 +40,13 @@ def test_an_entry_without_one_of_its_fields_is_refused(field: str) -> None:
 
 def test_the_file_of_errors_can_be_shown() -> None:
     assert errata_lines(yaml.safe_load((ROOT / "book" / "errata.yml").read_text("utf-8")))
+
+
+def test_a_scorecard_has_a_row_for_each_claim_and_links_the_chapters_that_are_there() -> None:
+    claims = [get("orders/thm-4.5"), get("orders/thm-4.6")]
+    rows = scorecard_lines(claims, {claims[0].chapter: "[](chapter.md)"})[2:]
+    for row, claim in zip(rows, claims, strict=True):
+        assert f"{{claim}}`{claim.id}`" in row
+        assert claim.gist.replace("|", r"\|") in row
+        assert len(row.replace(r"\|", "").split("|")) == 6
+    assert [row.endswith("[](chapter.md) |") for row in rows] == [True, False]

@@ -39,7 +39,8 @@ def results() -> list[Result]:
 
 
 def claim(verdict: Verdict, *checks: Check, **changes: Any) -> Claim:
-    """A claim with the given checks."""
+    """A claim with the given checks; it says what was tried, as a gap must."""
+    changes = {"tried": "A search.", **changes}
     return dataclasses.replace(BY_ID["book/r4"], verdict=verdict, checks=checks, **changes)
 
 
@@ -68,6 +69,11 @@ def test_a_verdict_against_a_paper_prints_a_rebuttal_and_its_answer() -> None:
             assert entry.rebuttal.strip().startswith("*"), name
 
 
+def test_a_gap_and_no_other_verdict_says_what_was_tried_to_refute_the_statement() -> None:
+    gaps = {name for name, entry in BY_ID.items() if entry.verdict == Verdict.GAP}
+    assert {name for name, entry in BY_ID.items() if entry.tried.strip()} == gaps
+
+
 def test_the_ledger_is_the_same_twice() -> None:
     def told(name: str) -> list[str]:
         return [outcome.evidence.summary for outcome in try_claim(BY_ID[name]).outcomes]
@@ -91,6 +97,16 @@ def test_a_verdict_without_a_required_role_is_not_earned(verdict: Verdict) -> No
     for left_out in range(len(needed)):
         rest = needed[:left_out] + needed[left_out + 1 :]
         assert not try_claim(claim(verdict, *rest, assumptions=())).earned
+
+
+@pytest.mark.parametrize("tried", ["", " \n"])
+def test_a_gap_that_does_not_say_what_was_tried_is_not_earned(tried: str) -> None:
+    step = check(Kind.EXACT, Role.FAILING_STEP)
+    assert try_claim(claim(Verdict.GAP, step)).earned
+    (missing,) = try_claim(claim(Verdict.GAP, step, tried=tried)).missing
+    assert "tried to refute" in missing
+    support, sharp = (check(Kind.EXACT, role) for role in (Role.SUPPORTS, Role.SHARP))
+    assert try_claim(claim(Verdict.HOLDS, support, sharp, tried=tried)).earned
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -195,6 +211,17 @@ def test_the_pages_show_every_summary_that_was_computed(
     for result in results:
         for outcome in result.outcomes:
             assert outcome.evidence.summary in pages[f"ledger/{result.claim.paper}.md"]
+
+
+def test_the_pages_and_a_notebook_show_what_was_tried(
+    results: list[Result], pages: Mapping[str, str]
+) -> None:
+    gaps = [result for result in results if result.claim.verdict == Verdict.GAP]
+    assert markdown(pages).count("**How we tried to refute it.**") == len(gaps) > 0
+    for result in gaps:
+        told = labeled("How we tried to refute it", result.claim.tried)
+        assert told in pages[f"ledger/{result.claim.paper}.md"]
+        assert told in result._repr_markdown_()
 
 
 def test_the_index_counts_the_claims_by_paper_and_verdict_and_has_a_row_for_each(
@@ -440,7 +467,8 @@ def test_the_summary_counts_by_paper_and_verdict(results: list[Result]) -> None:
 def test_the_report_on_mutants_names_what_went_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     assert ledger.mutation_report(["orders/eq-4"], told.append) == 0
-    assert re.fullmatch(r"2 checks of 1 claim: \d+ places changed, 0 went unseen", told[-1])
+    count = len(BY_ID["orders/eq-4"].checks)
+    assert re.fullmatch(rf"{count} checks of 1 claim: \d+ places changed, 0 went unseen", told[-1])
     idle = Check(Kind.EXACT, Role.FAILING_STEP, "Idle.", _idle)
     monkeypatch.setattr("memlib.theory.CLAIMS", (claim(Verdict.GAP, idle),))
     assert ledger.mutation_report((), told.append) == 1

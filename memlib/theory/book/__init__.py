@@ -5,6 +5,7 @@ from memlib.theory.book import (
     curvature,
     curvature_range,
     curvature_twins,
+    dp_sgd,
     erf_bound,
     langevin_si,
     learning_time,
@@ -28,4 +29,5 @@ CLAIMS = (
     *loo_one_inverse.CLAIMS,
     *privacy.CLAIMS,
     *privacy_profile.CLAIMS,
+    *dp_sgd.CLAIMS,
 )

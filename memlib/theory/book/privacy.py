@@ -1,11 +1,13 @@
 """What privacy leaves of memorization: the tight constants (pure, approximate, conditional)."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, decide, derived, linear_maximum, show
 from memlib.theory.privacy_worlds import (
+    agrees,
     chance,
     is_private,
     membership_response,
@@ -76,17 +78,21 @@ def _pure_maximum() -> Evidence:
 
 
 def _pure_attained() -> Evidence:
+    from memlib.accounting import MemorizationBound
+
     respond = membership_response(MINE, FACTOR / (1 + FACTOR))
     private = is_private(respond, SAMPLES, FACTOR)
     not_more = not is_private(respond, SAMPLES, STRICTER)
     mem = chance(respond((MINE, SAMPLES[2])), bool) - chance(respond((SAMPLES[2],)), bool)
+    computed = agrees(MemorizationBound.pure(math.log(FACTOR)).value, mem)
     summary = (
         rf"Randomized response on *is the sample in the data?*, with probability "
         rf"$\frac E{{1+E}}={show(FACTOR / (FACTOR + 1))}$ of the truth: private at $E={FACTOR}$ on "
         rf"all data sets of up to two of {len(SAMPLES)} samples, not at $E={STRICTER}$; it "
-        rf"memorizes ${show(mem)}$."
+        rf"memorizes ${show(mem)}$, which `MemorizationBound.pure` returns."
     )
-    return Evidence(private and not_more and mem == pure_bound(FACTOR), summary)
+    reached = mem == pure_bound(FACTOR)
+    return Evidence(private and not_more and reached and computed, summary)
 
 
 TV_PURE = Claim(
@@ -173,6 +179,8 @@ def _approximate_maximum() -> Evidence:
 
 
 def _approximate_attained() -> Evidence:
+    from memlib.accounting import MemorizationBound
+
     respond = membership_response(MINE, FACTOR / (1 + FACTOR), reveal=DELTA)
     private = is_private(respond, SAMPLES, FACTOR, DELTA)
     not_more = not is_private(respond, SAMPLES, FACTOR, DELTA * Fraction(99, 100))
@@ -184,10 +192,12 @@ def _approximate_attained() -> Evidence:
         rf"With probability $\delta={DELTA}$ tell the truth and mark it as certain, else answer by "
         rf"randomized response: $(\varepsilon,\delta)$-private at $E={FACTOR}$, not with a smaller "
         rf"$\delta$; accuracies {show(inside)} and {show(outside)}, memorization "
-        rf"${show(inside - outside)}$."
+        rf"${show(inside - outside)}$, which `MemorizationBound.approximate` returns."
     )
     reached = inside - outside == approximate_bound(FACTOR, DELTA)
-    return Evidence(private and not_more and reached, summary)
+    bound = MemorizationBound.approximate(math.log(FACTOR), float(DELTA))
+    computed = agrees(bound.value, inside - outside)
+    return Evidence(private and not_more and reached and computed, summary)
 
 
 TV_APPROXIMATE = Claim(
@@ -288,15 +298,23 @@ def _conditional_attained() -> Evidence:
 
 
 def _conditional_numbers() -> Evidence:
+    from memlib.accounting import MemorizationBound
+
     accuracies = (Fraction(1, 10), Fraction(3, 4), Fraction(99, 100))
     found = [min(given_accuracy(p, FACTOR, Fraction(0))) for p in accuracies]
     summary = rf"At $e^\varepsilon={FACTOR}$: " + ", ".join(
         rf"accuracy {show(p)} in training leaves $\mathrm{{mem}}\le{show(value)}$"
         for p, value in zip(accuracies, found, strict=True)
     )
-    summary += rf". The largest, at $p=E/(1+E)$, is $\tanh(\varepsilon/2)={show(max(found))}$."
+    summary += rf". The largest, at $p=E/(1+E)$, is $\tanh(\varepsilon/2)={show(max(found))}$. "
+    summary += "`MemorizationBound.given_accuracy` returns these numbers."
     passed = found == [Fraction(1, 15), Fraction(1, 2), Fraction(1, 50)]
-    return Evidence(passed and max(found) == pure_bound(FACTOR), summary)
+    bound = MemorizationBound.pure(math.log(FACTOR))
+    computed = [
+        agrees(bound.given_accuracy(float(p)), value)
+        for p, value in zip(accuracies, found, strict=True)
+    ]
+    return Evidence(passed and max(found) == pure_bound(FACTOR) and all(computed), summary)
 
 
 CONDITIONAL = Claim(

@@ -2,6 +2,7 @@
 
 from memlib.theory.icml import (
     d_2_1,
+    d_3_chain,
     definitions,
     eq_59,
     lemma_5_1,
@@ -20,6 +21,7 @@ CLAIMS = (
     *eq_59.CLAIMS,
     *d_2_1.CLAIMS,
     *thm_5_4.CLAIMS,
+    *d_3_chain.CLAIMS,
     *thm_5_5.CLAIMS,
     *reading.CLAIMS,
 )

@@ -251,12 +251,16 @@ $$\mathbb E_R\bigl[\|\nabla_{x_i}\ell(\vec w_R)\|_2^2\bigr]\approx\frac1T\sum_{t
 If $R$ is uniform on $0,\dots,T-1$ and the path is given, the two sides are *equal*. If the left
 side is also averaged over the randomness of training, as the convergence theorem has it, the
 average along one path need not come near it, at any $T$: iterates of one run are neither
-independent nor identically distributed. (We tried to refute the reading on one path: there it is
-an identity.) """,
+independent nor identically distributed.
+""",
     proof="Both halves are executed.",
     rebuttal=r"""
 *In practice runs resemble each other.* Perhaps; that is an assumption on the algorithm. The
 theorems can be read with $\mathbb E$ on both sides, and then nothing is lost here.
+""",
+    tried=r"""
+On one path it cannot be refuted: there it is an identity. As an approximation across seeds the two
+paths above break it at every $T$; the text does not say over what the expectation is taken.
 """,
     effect=r"""
 Theorem 5.2 bounds an expectation, and Eq. (7) defines learning time by one path.
@@ -310,6 +314,11 @@ the division; Eq. (17), which averages over $T\in\{0,\dots,T_{max}\}$, means $T\
     rebuttal=r"""
 *Theorem 5.2 guarantees that the condition is met.* See `orders-icml/thm-5.2`: not for duplicates
 with different labels, which are what the experiments of Section 7 look for.
+""",
+    tried=r"""
+A definition asserts nothing. That it always defines a number is refuted by the run above; the text
+says so of no sample in particular, and the statement that the condition *is* met is tried as
+`orders-icml/thm-5.2`.
 """,
     effect=r"""
 Unlike the draft, the published experiments say that they use this definition, with the mean of the

@@ -1,4 +1,4 @@
-"""The steps of the proof of Theorem 5.3: (58), (59) and (65)."""
+"""The steps of the proof of Theorem 5.3: (58), (59), (65) and the loss at the start."""
 
 from fractions import Fraction
 from typing import Any
@@ -11,6 +11,7 @@ from memlib.theory.icml.instances import (
     HALF,
     LONG_SHORT,
     ONE,
+    SHAKEN,
     SMOOTH,
     SQUARE,
     UNBIASED,
@@ -99,6 +100,64 @@ whose accuracy is memorization, is not the trained one.
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Fitted, then disturbed.", _late_noise),
         Check(Kind.EXACT, Role.REPAIRED, "The least loss of any path.", _late_noise_repaired),
+    ),
+)
+
+
+# The loss at the start --------------------------------------------------------------------------
+
+
+def _only_worse() -> Evidence:
+    run = SHAKEN
+    first, best = run.mean_curve()[0], _optimal(run)
+    summary = (
+        rf"Least squares from its minimum, one step, noise $\pm1$: $\ell_0={show(first)}$, and "
+        rf"every seed ends at {show(best)}, so that $\ell_0-\ell(w^*)={show(first - best)}$."
+    )
+    pinned = first - best == -Fraction(1, 32)
+    return Evidence(pinned and first < best, summary, {}, run.sgd(), run)
+
+
+def _never_worse() -> Evidence:
+    run = SHAKEN
+    first = run.mean_curve()[0]
+    lowest = min(run.at(w, run.data[0]) for path in run.paths() for w in path)
+    summary = (
+        rf"With the least loss on any path, which includes the start: $\ell_0-{show(lowest)}="
+        rf"{show(first - lowest)}\ge0$."
+    )
+    return Evidence(lowest == first == 0, summary, {}, {}, run)
+
+
+START = Claim(
+    id="orders-icml/d.2-start",
+    title="Training does not end above its start",
+    paper="orders-icml",
+    location="Appendix D.2, after Eq. (65): twice in the proof, and in D.2.1",
+    printed=r"""
+"Since $\mathbb E_{p,z_i}[\ell(\vec w_0,\vec z_i)-\ell(\vec w^*,\vec z_i)]\ge0$"; by the same
+inequality $\frac{\tau\eta}{\kappa_m}-\frac{\eta\eta_s\rho\Gamma_v^2}2\ge0$.""",
+    assumptions=SGD,
+    verdict=Verdict.FALSE,
+    gist=r"The best of all *final* weights can be worse than $w_0$; it has to be assumed, as D.3.2 "
+    "does.",
+    holds=r"""
+An assumption, which D.3.2 calls empirically justified and the theorems do not list. It holds for
+gradient descent with $\eta_t\le2/\rho$, and always with the least loss on any path in place of
+$\ell(w^*)$ (`orders-icml/eq-58`). Without it $\kappa_T$ of (60) can be negative.
+""",
+    proof="*Counterexample:* training that starts at a minimum and is moved by noise.",
+    rebuttal=r"""
+*Nobody trains from a minimum.* Then $\ell(w_0)\ge\ell(w^*)$ is true of the runs that are meant, and
+belongs among the assumptions.
+""",
+    effect="One of the steps to Theorem 5.3; harmless for networks that learn anything.",
+    prior_art="Elementary.",
+    chapter=CHAPTER,
+    uses=("orders-icml/eq-58",),
+    checks=(
+        Check(Kind.EXACT, Role.REFUTES, "From a minimum.", _only_worse),
+        Check(Kind.EXACT, Role.REPAIRED, "The least loss of any path there.", _never_worse),
     ),
 )
 
@@ -271,4 +330,4 @@ and with chance $\frac78$ without the sample; the unlucky one falls from $\frac1
 )
 
 
-CLAIMS = (EQ_58, EQ_59, EQ_65)
+CLAIMS = (EQ_58, START, EQ_59, EQ_65)

@@ -239,8 +239,12 @@ FINISHING = Run(
 FROM_ZERO = Run(GIBBS, (((1, 0), 1), ((0, 1), 1)), (0, 0), ONE, 1)
 #: One input with the labels 0 and 1, at the least-squares solution.
 CONFLICT = Run(SQUARE, (((1,), 0), ((1,), 1)), (HALF,), Fraction(1, 4), 16)
-#: Two copies of a sample, Gibbs loss, from weights that fit it; one noisy step.
-AT_OPTIMUM = Run(GIBBS, (((1,), 1), ((1,), 1)), (1,), Fraction(1, 4), 1, (((ONE,),), ((-ONE,),)))
+#: Least squares from its minimum, one noisy step.
+SHAKEN = Run(SQUARE, (((1,), 1),), (1,), Fraction(1, 4), 1, (((ONE,),), ((-ONE,),)))
+#: Two orthogonal samples, Gibbs loss, from weights that fit both; one noisy step.
+AT_OPTIMUM = Run(
+    GIBBS, (((1, 0), 1), ((0, 1), 1)), (1, 1), Fraction(1, 4), 1, (((ONE, ONE),), ((-ONE, -ONE),))
+)
 #: Gibbs loss: a sample with a long input and one with a shorter one. Of the third weight no score
 #: depends; it makes input gradients visible.
 LONG_SHORT = Run(GIBBS, (((1, 0, 0), 1), ((0, HALF, 0), 1)), (0, 0, 1), Fraction(2), 4)

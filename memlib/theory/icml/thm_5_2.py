@@ -5,10 +5,11 @@ from fractions import Fraction
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import decide, show
 from memlib.theory.icml.instances import (
-    AT_OPTIMUM,
     BOUNDED,
     CONFLICT,
+    ONE,
     RANK,
+    SHAKEN,
     SMOOTH,
     SQUARE,
     UNBIASED,
@@ -43,8 +44,7 @@ def _descent() -> Evidence:
 
 
 def _descent_attained() -> Evidence:
-    run = AT_OPTIMUM
-    sharp = Run(SQUARE, (((1,), 1),), (1,), run.rate, 1, run.noise)
+    sharp = SHAKEN
     curve = sharp.mean_curve()
     right = curve[0] + sharp.rho() * sharp.rate**2 * sharp.variance() / 2
     summary = (
@@ -129,6 +129,48 @@ def _per_sample_repaired() -> Evidence:
     return Evidence(size == 2 and left <= size * right, summary, {}, {}, OPPOSED)
 
 
+#: Least squares, one sample: the first step goes from weight 3/2 to the minimum at 1, the second
+#: only adds noise.
+LARGE_FIRST = Run(
+    SQUARE,
+    (((1,), 1),),
+    (Fraction(3, 2),),
+    ONE,
+    2,
+    (((0,), (Fraction(1, 4),)), ((0,), (Fraction(-1, 4),))),
+)
+
+
+def _second_step(constant: Fraction) -> tuple[Fraction, Fraction]:
+    """Both sides of (45) at t = 1, with that constant at the noise."""
+    run = LARGE_FIRST
+    (w,), (_, here, after) = {path[1] for path in run.paths()}, run.mean_curve()
+    noise = constant * run.rho() * run.rate * run.rate * run.variance() / 2
+    (x, y), *_ = run.data
+    square = run.loss.slope(dot(w, x), Fraction(y)) ** 2 * dot(w, w)
+    return run.eta() * square, run.kappa_m() * (here - after) + noise
+
+
+def _late_noise() -> Evidence:
+    run = LARGE_FIRST
+    (w,) = {path[1] for path in run.paths()}
+    left, right = _second_step(run.squared_k_g(w))
+    summary = (
+        rf"One sample, so that its gradient is that of the mean loss: at $t=1$ the weight is at "
+        rf"the minimum, $\kappa_m={show(run.kappa_m())}$, $(\kappa_g^t)^2="
+        rf"{show(run.squared_k_g(w))}$, and (45) says ${show(left)}\le{show(right)}$."
+    )
+    met = {**run.sgd(), RANK: independent(run.data)}
+    pinned = (left, right) == (0, Fraction(-5, 128))
+    return Evidence(pinned and left > right, summary, {}, met, run)
+
+
+def _late_noise_repaired() -> Evidence:
+    left, right = _second_step(LARGE_FIRST.kappa_m())
+    summary = rf"With $\kappa_m$ at the noise, too: ${show(left)}\le{show(right)}$, an equality."
+    return Evidence(left == right == 0, summary, {}, {}, LARGE_FIRST)
+
+
 def _mixed_constants() -> Evidence:
     """At a minimum the gradient is 0 and the mean loss rises by its bound."""
     import z3
@@ -174,13 +216,16 @@ $\frac1m\sum_i\|\nabla_{x_i}\ell_i\|^2=m\|\nabla_X\ell\|_F^2\le m\,k_g^2\|\nabla
 (40), the bracket of which is not negative.
 """,
     rebuttal=r"""
-*With the sum of the losses there is no factor.* Then $\rho$, $\Gamma_v$ and $L$ are those of the
-sum, $m$ times larger, and (61), which identifies the training loss with the mean over $z_i$, fails.
-*With $k_g$ in Frobenius norms there is slack.* Often, and then the factor is absorbed; for nearly
-equal inputs there is none.
+*$\nabla_{x_i}\ell(\vec w_t)$ may be the gradient of the mean loss.* Then no factor is needed,
+$\tau$ is $m^2$ times smaller than for the sample's own gradient, and the constant at the noise is
+still wrong: the second instance has one sample. *With the sum of the losses there is no factor.*
+Then $\rho$, $\Gamma_v$ and $L$ are those of the sum, $m$ times larger, and (61), which identifies
+the training loss with the mean over $z_i$, fails. *With $k_g$ in Frobenius norms there is slack.*
+Often, and then the factor is absorbed; for nearly equal inputs there is none.
 """,
     effect=r"""
-$\kappa_T$ is too large by the factor $m$, the number of training samples.
+$\kappa_T$ is too large by the factor $m$, the number of training samples, for the mean of the
+samples' own squared gradients.
 """,
     prior_art="Bookkeeping.",
     chapter=CHAPTER,
@@ -188,6 +233,8 @@ $\kappa_T$ is too large by the factor $m$, the number of training samples.
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Nearly equal inputs.", _per_sample),
         Check(Kind.EXACT, Role.REPAIRED, "The factor m.", _per_sample_repaired),
+        Check(Kind.EXACT, Role.REFUTES, "Noise after the largest weight.", _late_noise),
+        Check(Kind.EXACT, Role.REPAIRED, "One constant there.", _late_noise_repaired),
         Check(Kind.DECIDED, Role.SEPARATES, "Two constants where one belongs.", _mixed_constants),
     ),
 )

@@ -191,7 +191,7 @@ Theorem 5.3 holds with
 $$\kappa_T=\frac{\tau\eta}{\kappa_mL}-\frac{\eta\eta_s\rho\Gamma_v^2}{2L}\ge0,\qquad
 \kappa_m=\max_t(\kappa_g^t)^2$$
 
-(Section 5.4 prints $\eta^2\rho\Gamma^2/(2L)$ for the second term).""",
+(Section 5.4 prints $\eta^2\rho\Gamma^2/(2L)$ for the second term, and $t\in\{1,\dots,T\}$).""",
     assumptions=(*SGD, STABLE, RANK),
     verdict=Verdict.FALSE,
     gist=r"False for Brier loss, whose slope vanishes where the model is sure; for Gibbs "
@@ -208,7 +208,8 @@ time is what it limits.
 $p=\frac9{10}$ to $\frac{29}{30}$; without themselves they stay at $\frac9{10}$. They are memorized
 by $\frac1{15}$ and their loss changes by $\frac1{100}-\frac1{900}$: sure predictions change at
 little cost. The third sample has a short input and starts at the loss $1=L$; it makes the bound
-$L$ tight and changes nothing. The text's constant is the proof's if $\eta^2$ is read as $\eta_t^2$.
+$L$ tight and changes nothing. The text's constant is the proof's if $\eta^2$ is read as
+$\eta_t^2$; its maximum leaves out $t=0$, which is in the sum (compare `orders/eq-31`).
 """,
     rebuttal=r"""
 *Choose a larger threshold.* $\kappa_T$ grows with $\tau$, and with a large enough $\tau$ the right
@@ -222,7 +223,13 @@ The comparison of subsets $U(T)$ in Section 5.4 rests on this constant.
 That a proper loss is flat at sure predictions is elementary.
 """,
     chapter=CHAPTER,
-    uses=("orders-icml/thm-5.3", "orders-icml/eq-59", "orders-icml/eq-65", "orders/e2-mem-loss"),
+    uses=(
+        "orders-icml/thm-5.3",
+        "orders-icml/eq-59",
+        "orders-icml/eq-65",
+        "orders-icml/d.2-start",
+        "orders/e2-mem-loss",
+    ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "Sure predictions, Brier loss.", _constant_refuted),
         Check(Kind.EXACT, Role.REPAIRED, "The slope of the loss.", _constant_repaired),

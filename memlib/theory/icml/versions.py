@@ -34,9 +34,9 @@ PAIRS = (
     ),
     Pair(
         "Stability of SGD",
-        None,
+        "orders/remark-assumptions",
         "orders-icml/stability-of-sgd",
-        "The stronger assumption is supported by a result about means.",
+        "The same remark; the assumption that it supports is now the stronger one.",
     ),
     Pair(
         "CSL",
@@ -60,8 +60,8 @@ PAIRS = (
         "Learning time in the experiments",
         "orders/learning-time-two-definitions",
         "orders-icml/eq-7",
-        "The draft's figures used the first correct epoch; the published ones use Eq. (7), and the "
-        "first correct epoch only as a baseline.",
+        "The draft describes no other than the first correct epoch; the published figures use "
+        "Eq. (7), and the first correct epoch is only a baseline.",
     ),
     Pair(
         "Input and weight gradients",
@@ -105,6 +105,7 @@ PAIRS = (
         "orders-icml/eq-58",
         "New: the best of all seeds at the end of training.",
     ),
+    Pair("The loss at the start", None, "orders-icml/d.2-start", "New."),
     Pair(
         "Learning time and memorization",
         "orders/thm-4.1",
@@ -157,9 +158,24 @@ PAIRS = (
         "orders-icml/takeaways",
         "The linear relations are now conditional on tight bounds.",
     ),
-    Pair("Early and less memorized", None, "orders-icml/reading-order", "New in this form."),
-    Pair("Cost of CSL", None, "orders-icml/csl-is-free", "The same sentence in both."),
-    Pair("Table of costs", None, "orders-icml/table-5", "The same table in both."),
+    Pair(
+        "Early and less memorized",
+        "orders/interpreting-4.1",
+        "orders-icml/reading-order",
+        "From single samples to groups, and read out of two more theorems.",
+    ),
+    Pair(
+        "Cost of CSL",
+        "orders/c3-free",
+        "orders-icml/csl-is-free",
+        "The same sentence in both; CSG is gone.",
+    ),
+    Pair(
+        "Table of costs",
+        "orders/c3-costs",
+        "orders-icml/table-5",
+        "The same numbers for CSL, curvature and the ensemble.",
+    ),
     Pair("CSG bounds learning time", "orders/thm-4.3", None, "Dropped, with CSG."),
     Pair("The final gradient", "orders/thm-4.5", None, "Dropped."),
     Pair("Curvature", "orders/thm-4.6", None, "Dropped, with the lemma on second derivatives."),

@@ -70,6 +70,10 @@ Executed below. (The construction prints $\epsilon\in B_p(\epsilon)$ where $B_p(
 *Real data have near duplicates.* Some samples do; those with high memorization scores are the ones
 without. For a sample whose nearest neighbor is far, $\alpha$ is large and so is the bound.
 """,
+    tried=r"""
+The construction does what it says: the new set has an adjacent pair. What we broke is its use,
+that memorization and adjacency are then about the same data set, and about every sample.
+""",
     effect=r"""
 Theorem 4.5 speaks about samples that have a close neighbor. Section 4.2.3 discusses the validity of
 the assumption for real data; a data set can meet it at a few samples only.
@@ -149,6 +153,10 @@ Executed below. $\lambda\le1-\ell^*/\ell(w_0)$ always; $\lambda=0$ at $T=0$, so 
 """,
     rebuttal=r"""
 *A positive $\lambda$ is obviously meant.* Then it has to be said, because the bounds divide by it.
+""",
+    tried=r"""
+Read with some $\lambda$ it cannot be refuted, as it holds for every iteration of every run; read
+with a given $\lambda$ it is refuted by the run above. The text leaves open which is meant.
 """,
     effect=r"""
 Small: with $\lambda$ defined as $1-\ell(w_{T_{ref}})/\ell(w_0)$ and assumed positive, nothing else

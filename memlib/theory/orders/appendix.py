@@ -4,6 +4,7 @@ from memlib.theory.orders import (
     chebyshev,
     chebyshev_own_time,
     costs,
+    e7_substitution,
     eq_14_17,
     eq_18_21,
     eq_36_39,
@@ -32,6 +33,7 @@ CLAIMS = (
     *steps_e2.CLAIMS,
     *steps_e3.CLAIMS,
     *steps_e7.CLAIMS,
+    *e7_substitution.CLAIMS,
     *eq_41.CLAIMS,
     *costs.CLAIMS,
 )

@@ -140,8 +140,12 @@ costs the backward pass of the first layer, which training skips; so CSG is near
     proof="Counting.",
     rebuttal=r"""
 *Loss changes slowly within an epoch, so one value per epoch is a fair sample.* Quite likely, and
-the free quantity is the one that the experiments support. The theorems are about (3). Tried: two
-samples, below; it is an illustration of the two sums, not a statement about CIFAR.
+the free quantity is the one that the experiments support. The theorems are about (3).
+""",
+    tried=r"""
+For batches of all samples nothing refutes it: training computes every term of (3). For smaller
+batches the count above refutes it for (3), and not for the sum of one loss per epoch. Two samples
+show that the sums differ; that is an illustration, not a statement about CIFAR.
 """,
     effect="The experiments validate the free quantity; that is the useful one.",
     prior_art="AUM (Pleiss et al., 2020) collects per-epoch training statistics in the same way.",

@@ -360,11 +360,15 @@ $\|\nabla_w\|^2=\|\nabla_{W_1}\|^2+\dots\ge\|\nabla_{W_1}\|^2$. For $f=vwx$ the 
 gradients are $r^2v^2$ and $r^2w^2$, and the loss is $r^2/2$.
 """,
     rebuttal=r"""
-*E.1 says that $w$ stands for the weights of the first layer throughout.* Under that reading (19) is
-the stronger condition, for the first layer, and this step is no step. Wide networks near
+*E.1 says that $w$ stands for the weights of the first layer throughout.* Under that reading (19)
+is the stronger condition, for the first layer, and this step is no step. Wide networks near
 initialization are argued to satisfy PL in all weights (Liu, Zhu and Belkin, 2022); that supports
-the weaker one. Tried: the instance has a first layer without gradient, and so breaks (37), but as a
-single point; we did not look for a run that breaks Theorem 4.3 by this step alone.
+the weaker one.
+""",
+    tried=r"""
+The instance has a first layer without gradient, and so breaks the step as an implication between
+the two conditions, and (37) with it, but at a single point. We did not look for a run that breaks
+Theorem 4.3 by this step alone: with (19) read for the first layer there is none.
 """,
     effect="One more hypothesis in Theorems 4.3 and 4.6.",
     prior_art="Karimi, Nutini and Schmidt (2016); Liu, Zhu and Belkin (2022).",

@@ -20,6 +20,7 @@ RANK = "the inputs are linearly independent (Lemma D.1 with a finite $k_g$)"
 BOUNDED = r"$0\le\ell\le L$"
 STABLE = r"error stability $\beta$ (Eq. 1)"
 VARIANCE = r"at each step the standard deviation of the loss over samples is at most $\sigma_l$"
+PL = r"$\mu$-PL: $\frac12\|\nabla_w\ell\|^2\ge\mu(\ell-\ell^*)$ (Eq. 19)"
 PROXIMAL = r"$\ell(w_{T_{ref}})=(1-\lambda)\,\ell(w_0)$ for a reference sample ($\lambda$-proximal)"
 SIGN = r"E.2: $\ell^{\setminus b}(w^*)\ge\ell(w_{T_b})$ and $T_a>T_b$"
 CONFIDENCE = r"confidence $1-\delta$: at most a fraction $\delta$ of the samples is exempt"
@@ -187,6 +188,8 @@ def _smooth_in_z(w: Vector, data: Data) -> bool:
 #: Least squares with one weight and one sample (input a tenth, label 1), fitted in one step.
 ONE_SAMPLE: Data = (((Fraction(1, 10),), Fraction(1)),)
 ONE_START, ONE_RATE = (Fraction(5),), Fraction(100)
+#: The whole run, as what a check calls its instance.
+ONE_WEIGHT = (ONE_SAMPLE, ONE_START, ONE_RATE)
 
 
 def one_weight() -> tuple[Vector, ...]:

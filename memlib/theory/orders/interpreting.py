@@ -5,8 +5,24 @@ from fractions import Fraction
 from memlib.theory import trajectories as runs
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import decide, show
-from memlib.theory.linear_classifier import Training
-from memlib.theory.orders.instances import ONE_RATE, ONE_SAMPLE, ONE_START, TWINS, TWINS_TAU
+from memlib.theory.linear_classifier import BOUND, Training
+from memlib.theory.orders.instances import (
+    BOUNDED,
+    MOMENT,
+    ONE_RATE,
+    ONE_SAMPLE,
+    ONE_START,
+    RANK,
+    SMOOTH,
+    STABLE,
+    TWINS,
+    TWINS_TAU,
+    UNBIASED,
+    bounded,
+    gram_determinant,
+    sgd,
+)
+from memlib.theory.orders.small_runs import agreement, told
 from memlib.theory.orders.thm_4_3 import bound, right, stated
 from memlib.theory.worlds import mean, total
 
@@ -32,6 +48,65 @@ def _reversed() -> Evidence:
     return Evidence(times == [3, 5] and pinned and mem[0] > mem[1], summary)
 
 
+ALIKE = r"$\sigma_l\approx0$: all samples have the same loss at every step"
+HIGH = r"$\mathbb E\ell(w_0)\approx L$: within an eighth of $L$"
+#: Two nearly parallel inputs, and one at right angles to both that is as much longer as it takes
+#: for all three scores to move alike.
+LEVEL = Training(
+    (
+        ((1, Fraction(1, 2), 0, 0), 1),
+        ((1, Fraction(-1, 2), 0, 0), 1),
+        ((0, 0, 1, 1), 1),
+    ),
+    (Fraction(-1, 2), 0, Fraction(-1, 4), Fraction(-1, 4)),
+    Fraction(1),
+    8,
+)
+
+
+def _no_order() -> Evidence:
+    (a, _), (b, _), (c, _) = LEVEL.data
+    samples = [i for i, _ in enumerate(LEVEL.data)]
+    mem = [LEVEL.memorization(i) for i in samples]
+    squares, curves = ({f(i) for i in samples} for f in (LEVEL.squares, LEVEL.curve))
+    first = max(curves)[0]
+    assumptions = {
+        **sgd(LEVEL),
+        RANK: gram_determinant(a, b) > 0 and runs.dot(a, c) == runs.dot(b, c) == 0,
+        BOUNDED: bounded(LEVEL),
+        STABLE: LEVEL.stability() > 0,
+        ALIKE: len(curves) == 1,
+        HIGH: first >= BOUND * Fraction(7, 8),
+    }
+    summary = (
+        rf"Three samples of one run with the same loss at every step, {show(first)} at the start: "
+        rf"memorization {float(mem[0]):.3f}, {float(mem[1]):.3f} and {float(mem[-1]):.3f}. Their "
+        r"squared gradients agree at every step, too, so that they have the same learning time "
+        r"for every $\tau$."
+    )
+    pinned = [round(1000 * value) for value in mem] == [181, 181, 875]
+    return Evidence(pinned and len(squares) == 1, summary, {}, assumptions, LEVEL)
+
+
+def _held_out() -> Evidence:
+    samples, left = [i for i, _ in enumerate(LEVEL.data)], LEVEL.mean_curve()[-1]
+    mem = [LEVEL.memorization(i) for i in samples]
+    held_out = [LEVEL.curve(i, left_out=i)[-1] for i in samples]
+    summary = (
+        r"R2 on the same run, at its last step: $L\,\mathrm{mem}$ is the loss of the sample when "
+        "left out, "
+        + ", ".join(f"{float(out):.3f}" for out in held_out)
+        + f", minus its loss, {float(left):.1g} for each. Held-out difficulty alone tells the "
+        "three apart."
+    )
+    differences = [out - left for out in held_out]
+    return Evidence(mem == differences and 0 < left < min(held_out), summary, {}, {}, LEVEL)
+
+
+def _times_counted() -> Evidence:
+    return Evidence(agreement("time", "mem") == (10, 35, 51), told(("time", "mem")))
+
+
 def _same_memorization() -> Evidence:
     times = [TWINS.time(i, TWINS_TAU) for i, _ in enumerate(TWINS.data)]
     mem = [abs(TWINS.memorization(i)) for i, _ in enumerate(TWINS.data)]
@@ -51,17 +126,24 @@ INTERPRETING_4_1 = Claim(
 $\hat T_{ref}$ "can be chosen so its learning time is nearly zero"; with $\mathbb E\ell(w_0)\approx
 L$ and $\sigma_l\approx0$, "samples with higher memorization scores take longer to learn". Takeaway
 (3): "learning time and memorization are linearly related".""",
-    assumptions=(),
-    verdict=Verdict.GAP,
+    assumptions=(SMOOTH, MOMENT, UNBIASED, RANK, BOUNDED, STABLE, ALIKE, HIGH),
+    verdict=Verdict.FALSE,
     holds=r"""
-Neither orders the other: in one run a sample with more memorization can be learned earlier, and two
-samples without any can be learned at different times. Even if (5) were true it would bound learning
-time from above only. And $\sigma_l\approx0$ makes CSL the same for nearly all samples
-(no-signal lemma), so that approximation assumes the phenomenon away.
+Neither orders the other, and not under these approximations either: with $\sigma_l=0$ samples that
+are memorized to different degrees can have one learning time. In other runs a sample with more
+memorization is learned earlier, and two samples without any at different times. Even if (5) were
+true it would bound learning time from above only. For Gibbs loss $L\,\mathrm{mem}$ is the held-out
+loss minus the loss (R2); where losses are equal, held-out difficulty is what memorization follows.
+$\sigma_l\approx0$ makes CSL the same for nearly all samples, too (no-signal lemma): the
+approximation assumes the phenomenon away.
 """,
     proof=r"""
-Along orthogonal inputs each sample is learned alone, at a rate that grows with $\|x\|^2$; what a
-run of given length memorizes of it grows, too, while its gradient falls below $\tau$ earlier.
+*Counterexample.* Two inputs help each other, the third is alone and longer: $\|x_1\|^2+x_1^\top
+x_2=\|x_3\|^2$, so that all scores move alike. Left out, the first is still learned from the second,
+and the third not at all. For a linear model equal losses mean equal slopes, and the input gradient
+is the slope times $w$. *The other runs.* Along orthogonal inputs each sample is learned alone, at a
+rate that grows with $\|x\|^2$; what a run of given length memorizes of it grows, too, while its
+gradient falls below $\tau$ earlier.
 """,
     rebuttal=r"""
 *The statement is about typical data, where hard samples are the memorized ones.* There it is an
@@ -74,8 +156,10 @@ The empirical relation stands; its explanation is open.
 That an upper bound orders nothing is common knowledge.
 """,
     chapter="part2/memorization-and-learning-time",
-    uses=("orders/thm-4.1", "book/no-signal"),
+    uses=("orders/thm-4.1", "book/no-signal", "book/r2"),
     checks=(
+        Check(Kind.EXACT, Role.REFUTES, "Equal losses, unequal memorization.", _no_order),
+        Check(Kind.EXACT, Role.REPAIRED, "Held-out losses there.", _held_out),
         Check(Kind.EXACT, Role.FAILING_STEP, "More memorized, learned earlier.", _reversed),
         Check(
             Kind.EXACT,
@@ -83,8 +167,10 @@ That an upper bound orders nothing is common knowledge.
             "Not memorized, learned at different times.",
             _same_memorization,
         ),
+        Check(Kind.EXACT, Role.FAILING_STEP, "Memorization against time, counted.", _times_counted),
     ),
-    gist=r"In one run, a sample that is memorized more can be learned earlier.",
+    gist=r"With $\sigma_l=0$, samples memorized to different degrees can have one learning time; "
+    "in other runs the order is reversed.",
 )
 
 
@@ -123,6 +209,29 @@ def _not_in_a_run() -> Evidence:
     return Evidence(ratio == 1 == early, summary)
 
 
+#: Two orthogonal samples: the second starts where the loss is largest, and flat.
+MISFIT = Training((((1, 0), 1), ((0, 1), 1)), (0, -1), Fraction(1), 4)
+#: A threshold that the first sample does not meet at once.
+MISFIT_TAU = (Fraction(3, 4),)
+
+
+def _losses_counted() -> Evidence:
+    return Evidence(agreement("time", "csl") == (45, 0, 51), told(("time", "csl")))
+
+
+def _more_loss_earlier() -> Evidence:
+    (tau,) = MISFIT_TAU
+    samples = [i for i, _ in enumerate(MISFIT.data)]
+    csl, times = [total(MISFIT.curve(i)) for i in samples], [MISFIT.time(i, tau) for i in samples]
+    summary = (
+        rf"Two samples of one run, $\tau={show(tau)}$: CSL {float(csl[0]):.3f} and "
+        rf"{show(csl[1])}, learned at $T={times[0]}$ and $T={times[1]}$. The second has the "
+        r"largest loss at every step, and no gradient."
+    )
+    pinned = times == [2, 1] and csl[1] == len(MISFIT.weights())
+    return Evidence(pinned and csl[0] < csl[1], summary)
+
+
 INTERPRETING_4_2 = Claim(
     id="orders/interpreting-4.2",
     title="The bound is a fraction of the reference's learning time",
@@ -148,6 +257,13 @@ $T_{ref}\le T_{max}$. (The term in $\sigma_l$ only makes the denominator smaller
 *"A fraction" only means "a multiple".* Then the sentence says that the bound is proportional to
 CSL, which is so; it orders the bounds of the samples, not their learning times.
 """,
+    tried=r"""
+The first half, read as a fraction below 1, is refuted on average over the samples, for all
+numbers; for single samples it is not, since the factor of an easy sample can be below 1. The
+second half is refuted for every pair of samples by a run that starts where the loss is flat. In
+runs that start undecided we found nothing against it: none of those counted has the two orders
+reversed.
+""",
     effect=r"""
 None on the experiments.
 """,
@@ -157,6 +273,8 @@ None on the experiments.
     checks=(
         Check(Kind.DECIDED, Role.FAILING_STEP, "On average it is no fraction.", _never_a_fraction),
         Check(Kind.EXACT, Role.FAILING_STEP, "In a run, exactly 1.", _not_in_a_run),
+        Check(Kind.EXACT, Role.FAILING_STEP, "More loss, learned earlier.", _more_loss_earlier),
+        Check(Kind.EXACT, Role.WITHSTANDS, "CSL against time, counted.", _losses_counted),
     ),
     gist=r"Averaged over the samples, the factor of $T_{ref}$ in (6) is at least 1.",
 )
@@ -207,6 +325,11 @@ CSG is multiplied by $c^2$ when inputs are multiplied by $c$.
     rebuttal=r"""
 *The sentence is meant as intuition.* The intuition that more CSG allows more learning time is
 right, by R1, where the ratio is CSG over $\tau$.
+""",
+    tried=r"""
+With the right constant "a fraction", read as less than 1, is refuted for every run; with the
+printed constant the run above makes it any number. Read as "a multiple" the sentence repeats (7),
+which is tried as `orders/thm-4.3`.
 """,
     effect=r"""
 None on the experiments.

@@ -91,6 +91,12 @@ Gibbs loss that change is $L\,\mathrm{mem}$. A ReLU is 1-Lipschitz and its deriv
 with step sizes of order $1/t$ in the non-convex case; training until singletons are fitted is
 outside of that regime, as their memorization shows.
 """,
+    tried=r"""
+Each cited result is true, and uniform stability does give error stability. That a Lipschitz
+constant of the network gives the assumption on gradients is refuted, by one ReLU; that error
+stability is to be expected only with uniform stability is refuted by nearest neighbors.
+"Plausible" is not a statement that an instance can meet or break.
+""",
     effect=r"""
 The theorems that use smoothness speak of networks with smooth activations (and of their constants);
 those of the experiments have ReLU. The remark concerns plausibility, and refutes no theorem.

@@ -1,7 +1,6 @@
 """The steps of E.7 of the draft that carry weight."""
 
 from fractions import Fraction
-from typing import Any
 
 from memlib.theory import trajectories as runs
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
@@ -244,8 +243,12 @@ is right, and then (8) is empty (Theorem 4.4).
     proof="Elementary; executed on a run with $\\ell^*=0$, where no count of steps helps.",
     rebuttal=r"""
 *$C_6$ is called a lower bound on the loss at each step, and is meant so.* Then the inequality that
-is proved does not contain it. Tried: Theorem 4.4 itself is refuted on this run; the step is what
-makes its left side grow with CSL.
+is proved does not contain it.
+""",
+    tried=r"""
+Theorem 4.4 itself is refuted on this run (`orders/thm-4.4`), and the step is what makes its left
+side grow with CSL. As an inequality the step has no right side of its own that we could have
+broken apart from the theorem.
 """,
     effect="It is what turns an empty inequality into Theorem 4.4.",
     prior_art="Elementary.",
@@ -258,78 +261,4 @@ makes its left side grow with CSL.
 )
 
 
-# Theorem 4.1, quoted -----------------------------------------------------------------------------
-
-
-def quoted(reference: Any, last: Any, first: Any, mem: Any, beta: Any) -> tuple[Any, Any]:
-    """Upper bounds on the learning time of a, without noise and with L = 1: as E.7 quotes Theorem
-    4.1, and as Theorem 4.1 is printed.
-    """
-    as_quoted = reference / first * (mem + 1) + reference
-    return as_quoted, last / first * (mem + 2 * beta) + reference
-
-
-#: T_ref, T_max, l_0, mem, beta: an early reference in a long run.
-LONG = (Fraction(1), Fraction(100), Fraction(1, 2), Fraction(1, 4), Fraction(1, 100))
-#: The same with T_ref = T_max and beta = L = 1.
-SAME = (Fraction(100), Fraction(100), Fraction(1, 2), Fraction(1, 4), Fraction(1))
-
-
-def _substituted() -> Evidence:
-    (small, large), (reference, full) = quoted(*LONG), quoted(*SAME)
-    summary = (
-        rf"$T_{{ref}}=1$, $T_{{max}}=100$, $\ell_0=\frac12$, $\mathrm{{mem}}=\frac14$, "
-        rf"$\beta=\frac1{{100}}$: "
-        rf"Theorem 4.1 as printed allows {show(large)}, E.7 quotes it as {show(small)}. Even with "
-        rf"$T_{{ref}}=T_{{max}}$, for $\beta=L$: {show(full)} against {show(reference)}."
-    )
-    pinned = (small, large, reference, full) == (Fraction(7, 2), 55, 350, 550)
-    return Evidence(pinned, summary)
-
-
-def _when() -> Evidence:
-    import z3
-
-    reference, first, mem, beta = z3.Reals("reference first mem beta")
-    small, large = quoted(reference, reference, first, mem, beta)
-    return decide(
-        [reference > 0, first > 0, 2 * beta <= 1],
-        large <= small,
-        r"With $T_{ref}=T_{max}$ and $2\beta\le L$ the quoted form does follow.",
-    )
-
-
-SUBSTITUTION = Claim(
-    id="orders/e7-substitution",
-    title="Theorem 4.1 is quoted with another constant",
-    paper="orders",
-    location='Appendix E.7, "From Theorem 4.1"',
-    printed=r"""
-"From Theorem 4.1", $\hat T_{z_a}\le\frac{\hat T_{ref}L}{\mathbb E\ell(\vec
-w_0)}\bigl(\mathrm{mem}(a)+1+ \frac{2\sigma_l}{L\sqrt\delta}\bigr)+\hat T_{ref}$.""",
-    assumptions=(),
-    verdict=Verdict.GAP,
-    gist=r"Theorem 4.1 has $T_{max}$ for $\hat T_{ref}$ and $2\beta/L$ (up to 2) for 1.",
-    holds=r"""
-Theorem 4.1 as printed gives $\frac{T_{max}L}{\ell_0}(\mathrm{mem}+\frac{2\beta}L+\dots)+\hat
-T_{ref}$. The quoted form follows if $T_{ref}=T_{max}$ and $2\beta\le
-L$, and is smaller otherwise. ($\beta\le L$ alone gives 2, not 1.)
-""",
-    proof="Comparison of the two bounds.",
-    rebuttal=r"""
-*E.2 has $\hat T_bL\,\mathrm{mem}(a)$ before it is enlarged to $T_{max}$.* For the term in mem, yes;
-the terms in $\beta$ and $\sigma_l$ have $T_a$ and $T_{max}$ there. Tried: since Theorem 4.1 is
-false, no run was sought in which its hypotheses hold and the quoted form fails.
-""",
-    effect=r"$C_5$ and $C_7$ are independent of $T_{max}$ only because of this step.",
-    prior_art="None needed.",
-    chapter=CHAPTER,
-    uses=("orders/thm-4.1",),
-    checks=(
-        Check(Kind.EXACT, Role.FAILING_STEP, "The two bounds.", _substituted),
-        Check(Kind.DECIDED, Role.SUPPORTS, "When it follows.", _when),
-    ),
-)
-
-
-CLAIMS = (SLACKS, SIGNS, LOWER_BOUND, SUBSTITUTION)
+CLAIMS = (SLACKS, SIGNS, LOWER_BOUND)

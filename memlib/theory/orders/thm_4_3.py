@@ -13,7 +13,8 @@ from memlib.theory.orders.instances import (
     MOMENT,
     ONE_RATE,
     ONE_SAMPLE,
-    ONE_START,
+    ONE_WEIGHT,
+    PL,
     PROXIMAL,
     SMOOTH,
     UNBIASED,
@@ -23,11 +24,9 @@ from memlib.theory.orders.instances import (
 )
 from memlib.theory.worlds import Sample, total
 
-PL = r"$\mu$-PL: $\frac12\|\nabla_w\ell\|^2\ge\mu(\ell-\ell^*)$ (Eq. 19)"
 RESULT_36 = (
     r"$\|\nabla_{W_1}\ell\|_F\le k_{gw}\|\nabla_X\ell\|_F$ with the printed $k_{gw}$ (Result 36)"
 )
-INSTANCE = (ONE_SAMPLE, ONE_START, ONE_RATE)
 #: Rescalings of the input, and runs of one weight, for the test of units.
 SCALES, STARTS = (Fraction(1, 3), Fraction(2), Fraction(10)), (Fraction(1, 2), Fraction(5))
 SLOW_RATE = (ONE_RATE / 2,)
@@ -92,7 +91,7 @@ def _refuted() -> Evidence:
         rf"$k_{{gw}}^2\mu$ as in the proof: ${time}\le{second}$."
     )
     passed = (first, second) == (Fraction(1, 200), Fraction(1, 10**4)) and time > max(first, second)
-    return Evidence(passed, summary, {}, _assumptions(), INSTANCE)
+    return Evidence(passed, summary, {}, _assumptions(), ONE_WEIGHT)
 
 
 def _repaired() -> Evidence:
@@ -105,7 +104,7 @@ def _repaired() -> Evidence:
         rf"With $\mathcal M=k_{{gw}}^2/\mu$: ${time}\le{repaired}$, equality. R1: "
         rf"${time}\le{show(by_r1)}$."
     )
-    return Evidence(time == repaired == 1 and time <= by_r1 == 2, summary, {}, {}, INSTANCE)
+    return Evidence(time == repaired == 1 and time <= by_r1 == 2, summary, {}, {}, ONE_WEIGHT)
 
 
 def _units() -> Evidence:

@@ -294,6 +294,7 @@ Elisseeff (2002). With uniform stability $\beta_u$, $\mathrm{mem}\le\beta_u/L$ d
         "orders/eq-15",
         "orders/eq-41",
         "orders/e6-smoothness",
+        "privacy/lemma-a.2",
     ),
     checks=(
         Check(Kind.EXACT, Role.REFUTES, "A copied sample among coin flips.", _refuted),

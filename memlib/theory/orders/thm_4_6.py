@@ -13,7 +13,8 @@ from memlib.theory.orders.instances import (
     MOMENT,
     ONE_RATE,
     ONE_SAMPLE,
-    ONE_START,
+    ONE_WEIGHT,
+    PL,
     PROXIMAL,
     SMOOTH,
     UNBIASED,
@@ -22,7 +23,6 @@ from memlib.theory.orders.instances import (
 )
 from memlib.theory.worlds import Sample, total
 
-PL = r"$\mu$-PL: $\frac12\|\nabla_w\ell\|^2\ge\mu(\ell-\ell^*)$ (Eq. 19)"
 HESSIAN = r"the Hessian of the loss is $\rho$-Lipschitz (Eq. 17)"
 NOISE = r"the variance of the gradient is at most $\sigma^2$"
 LEMMAS = (
@@ -31,7 +31,6 @@ LEMMAS = (
 )
 #: rho and sigma squared: any positive number is admissible on a quadratic loss without noise.
 SMALL = (Fraction(1, 1000), Fraction(1, 1000))
-INSTANCE = (ONE_SAMPLE, ONE_START, ONE_RATE)
 #: Runs of one weight that the repaired bound is tried on: inputs, starts, rates times x squared.
 DIFFERENCES = (Fraction(0), Fraction(1), Fraction(-1))
 INPUTS, STARTS = (Fraction(1, 10), Fraction(1), Fraction(3)), (Fraction(-2), Fraction(5))
@@ -132,7 +131,7 @@ def _refuted() -> Evidence:
         rf"$\sigma^2$ of $10^{{-3}}$)."
     )
     pinned = one["gradients"] == Fraction(25, 4) and round(10**9 * right) == 247916667
-    return Evidence(pinned and one["gradients"] > right, summary, {}, _assumptions(), INSTANCE)
+    return Evidence(pinned and one["gradients"] > right, summary, {}, _assumptions(), ONE_WEIGHT)
 
 
 def _repaired() -> Evidence:
@@ -144,7 +143,7 @@ def _repaired() -> Evidence:
         rf"{show(right)}, equality; {show(constant)} of it is the first term."
     )
     pinned = (one["gradients"], constant) == (right, Fraction(25, 8))
-    return Evidence(pinned, summary, {}, {}, INSTANCE)
+    return Evidence(pinned, summary, {}, {}, ONE_WEIGHT)
 
 
 def _repaired_runs() -> Evidence:

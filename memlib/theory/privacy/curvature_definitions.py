@@ -75,6 +75,11 @@ Triangle inequality for the second part; the first is executed.
 *For classification read: the Bayes classifier.* A good repair; only $|R(h_S)-R(h_{S^{\setminus
 i}})|$ is ever used, so that it makes no difference.
 """,
+    tried=r"""
+For regression it is a definition and asserts nothing. For classes two instances show that it
+defines nothing. We tried to find a use of $h^*$ that would then fail: there is none, only
+differences of risks are used.
+""",
     effect=r"""
 None beyond the assumption list, from which $\Delta$ can be dropped in favor of $\beta$.
 """,
@@ -148,6 +153,10 @@ Executed: a rectified unit has no $\rho$; with labels counted as inputs the trac
     rebuttal=r"""
 *The kinks of a network have measure zero.* The segment between two twins crosses them, and all the
 curvature of a piecewise-linear function is there. Smooth activations meet the assumption.
+""",
+    tried=r"""
+The remark that the theory applies to networks is refuted for rectifier networks, by one unit. For
+smooth activations it is not: bounded weights and inputs give them some $\rho$.
 """,
     effect=r"""
 The networks of Section 6 are rectifier networks: the theorems are not about them as they stand.
@@ -284,6 +293,11 @@ $\frac12$ on a constructed one.
     rebuttal=r"""
 *One sample among $m$ changes the empirical risk by at most $L/m$.* Yes; the proofs multiply the gap
 by $4m-1$.
+""",
+    tried=r"""
+The construction gives $S$ an adjacent pair, as it says. On the constructed set the gap of
+$\frac12$ breaks (4) as the proofs use it; (4) itself speaks of sets that are drawn, and of those
+none was broken.
 """,
     effect=r"""
 Where the size of the ball "is unconstrained", so is the third-order term of $c_1$ and $c_2$.

@@ -93,6 +93,11 @@ both. The two notions of neighbor are not interchangeable: replacing a sample is
 adding, so that removal-privacy at $\varepsilon$ gives replacement-privacy at $2\varepsilon$, and
 nothing leads back.
 """,
+    tried=r"""
+Read with the printed domain, Theorem 5.4 is refuted by the first instance, 0-private on every
+$\mathcal Z^m$ with memorization 1. As a definition it asserts nothing, and with the neighbors of
+the page before, which the proofs use, we found nothing to refute.
+""",
     effect=r"""
 All claims here are judged with neighbors by removal.
 """,
@@ -332,6 +337,12 @@ is positive for every $S$.
 *(4) is meant for the mean over $\phi$.* Then it should say so; the cited bound of Feldman and
 Vondrak is for deterministic algorithms, or for each fixed $\phi$. The lemma only needs $|\mathbb
 E_\phi[R_{emp}-R]|$, for which such a reading is natural.
+""",
+    tried=r"""
+What we tried is the use that the proofs make of it, a mean gap of at most $\gamma'$ for each data
+set. With the probability over $(S,\phi)$ the instance refutes that for every $S$; with the
+probability over $S$, of a mean over $\phi$, it is the definition itself. The text does not say
+which.
 """,
     effect=r"""
 It changes the probabilities in Theorems 5.1 and 5.3, not the reasons for which they fail.

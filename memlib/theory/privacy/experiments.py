@@ -68,6 +68,11 @@ Executed: two samples that the mixture puts in the opposite order.
 *The subset indicators are published with the scores.* They are, which makes the masked mean easy;
 the paper averages "across all models".
 """,
+    tried=r"""
+As an identity between the two averages it is refuted by two samples whose order they reverse.
+"Proportional" may mean no more than that the one rises with the other on the data of the
+experiment, which we did not run again.
+""",
     effect=r"""
 The plots show curvature of networks most of which have seen the sample.
 """,
@@ -147,6 +152,10 @@ it holds at its smallest curvature.
     rebuttal=r"""
 *The plot shows a trend and is not a test.* As a trend of maxima it stands; the text calls it a
 validation of the theorem.
+""",
+    tried=r"""
+The parenthesis gives a reason for a way of plotting; that a plot of maxima tests the bound is
+refuted by the bin above. That the plot was made so is a fact, not a claim.
 """,
     effect=r"""
 The trend of binned maxima says little about single samples; a scatter plot with quantiles would.
@@ -229,6 +238,11 @@ the bins.
     rebuttal=r"""
 *Cross-entropy is unbounded, and some bound must be modelled.* A bound per bin could be *measured*:
 the largest loss in it.
+""",
+    tried=r"""
+As a consequence of Theorem 5.1 with constant $c_1$ it is refuted by the first evidence, in which
+the offset moves. As a fit with free constants it cannot be refuted by any instance: the constants
+are chosen after the data.
 """,
     effect=r"""
 The better fit in Figure 3 is a property of the fitted form.

@@ -134,6 +134,11 @@ is needed). A union bound over the data sets used gives the probabilities above.
 is an assumption of the theorems, and it alone bounds the loss difference that Lemma A.2 is about,
 at every point.
 """,
+    tried=r"""
+As an existence statement it cannot be refuted: $\gamma=L$ always does. The formula of its proof is
+tried, and decided, as `privacy/a.1-gamma`; what the instances break are three steps on the way
+there.
+""",
     effect=r"""
 None on the verdicts: the theorems are tried with the formula for $\gamma$ and with $\gamma$ as a
 free constant.

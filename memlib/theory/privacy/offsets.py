@@ -250,6 +250,11 @@ Executed: any curvature with no memorization, and full memorization with no curv
 interesting one. An upper bound can be respected by data of any shape, so that a straight line is no
 evidence for it.
 """,
+    tried=r"""
+Neither quantity fixes the other in the two instances: read as a law for all learners, a linear
+relationship is refuted. "Indicates" is weaker, and that plots are close to linear is a
+measurement.
+""",
     effect=r"""
 The empirical regularity needs another explanation; T1 is a candidate for near-duplicates.
 """,

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
-from memlib.theory.evidence import Derivation, Step, decide, derived, show
+from memlib.theory.evidence import Derivation, Step, decide, derived, search, show
 from memlib.theory.privacy_worlds import positive
 from memlib.theory.worlds import total
 
@@ -101,6 +101,7 @@ Hutchinson (1989).
 #: Eigenvalues of two Hessians, both positive semi-definite.
 FLAT, SHARP = (Fraction(1, 2),) * 4, (Fraction(3, 2),)
 DRAWS = 10  # the number n of vectors in the paper
+ROUNDING = 1e-9  # of both traces, in float64, with room
 
 
 def power_sum(eigenvalues: tuple[Fraction, ...], power: int) -> Fraction:
@@ -150,6 +151,35 @@ def _one_term_more() -> Evidence:
     return Evidence(ratio == Fraction(11, 10), summary)
 
 
+def _measured() -> Evidence:
+    import torch
+    from hypothesis import strategies as st
+
+    from memlib.curvature import input_curvature
+    from memlib.models import mlp
+    from memlib.runtime import seeded
+
+    def breaks(case: tuple[int, int, int]) -> bool:
+        seed, width, classes = case
+        with seeded(seed, "curvature"):
+            network = mlp((1, 3, 3), classes, width).double()
+            images = torch.randn(DRAWS, 1, 3, 3, dtype=torch.float64)
+        labels = torch.zeros(DRAWS, dtype=torch.int64)
+        found = input_curvature(network, images, labels)
+        above = found.root > (1 + ROUNDING) * found.trace
+        below = found.trace > (1 + ROUNDING) * (classes - 1) ** 0.5 * found.root
+        return bool((above | below).any())
+
+    cases = st.tuples(st.integers(0, 99), st.integers(1, 8), st.integers(2, 6))
+    found = search(cases, breaks, examples=40)
+    return Evidence(
+        found is None,
+        rf"Random ReLU networks with up to six classes, {DRAWS} inputs each, both traces measured "
+        rf"by `memlib.curvature`; outside of $[\sqrt{{\mathrm{{tr}}H^2}},\sqrt{{(C-1)\,"
+        rf"\mathrm{{tr}}H^2}}]$: `{found}`.",
+    )
+
+
 EQ_14 = Claim(
     id="privacy/eq-14",
     title="The trace is at most the trace of the square",
@@ -188,6 +218,7 @@ Inequalities between Schatten norms.
         Check(Kind.EXACT, Role.REPAIRED, "The square root.", _square_root),
         Check(Kind.DECIDED, Role.SUPPORTS, "Both sides, for all reals.", _square_root_decided),
         Check(Kind.EXACT, Role.FAILING_STEP, "How many vectors.", _one_term_more),
+        Check(Kind.SEARCHED, Role.WITHSTANDS, "Both sides, measured on networks.", _measured),
     ),
     gist=r"$\sqrt{\mathrm{tr}H^2}\le\mathrm{tr}H\le\sqrt{\mathrm{rank}\cdot\mathrm{tr}H^2}$",
 )

@@ -375,6 +375,11 @@ expansion is at the old twin $z_j$, and the sign is plus.
 *For non-negative curvature the printed bound follows.* It does, from the second line, with $B$ as
 repaired; it is then the direction of *negative* memorization that curvature limits.
 """,
+    tried=r"""
+Exchanging two names cannot be refuted where the assumptions are symmetric in them, as (3) is. The
+printed *result*, with the curvature of $h_{S^{\setminus i}}$ and a plus sign, is Theorem 5.1, and
+is refuted there (`privacy/thm-5.1`).
+""",
     effect=r"""
 At which of two twins the curvature is measured decides its sign in the law.
 """,

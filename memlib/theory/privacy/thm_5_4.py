@@ -188,6 +188,10 @@ Numbers that meet both lines and not the third are below; so is the direct argum
     rebuttal=r"""
 *The result is the same.* Yes; this entry is about the proof, and Theorem 5.4 keeps its verdict.
 """,
+    tried=r"""
+The conclusion cannot be refuted: it is decided true, for all numbers that privacy allows. What is
+broken is the inference, by numbers that meet its two premises; no algorithm need have them.
+""",
     effect=r"""
 None on the theorem.
 """,

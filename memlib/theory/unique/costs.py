@@ -233,8 +233,12 @@ with $v$ the last row of $V$. The new eigenvectors are $V$ times a Cauchy-like m
 applied to a vector in $O(n^2k^2)$ without being formed.
 """,
     rebuttal=r"""
-*Only the product with a vector is needed.* Then the order is right up to $k$. The sentence speaks
-of the exponential; we did not refute it for some cleverer algorithm, and did not run a downdate.
+*Only the product with a vector is needed.* Then the order is right up to $k$.
+""",
+    tried=r"""
+A count of operations is refuted only by a lower bound over all algorithms, which nobody has. We
+checked what the cited downdate gives, eigenvalues and products with a vector, and that the matrix
+itself takes a dense product the usual way; we did not run a downdate.
 """,
     effect="None on scores.",
     prior_art="Golub (1973) for the secular equation; Gu and Eisenstat (1995).",

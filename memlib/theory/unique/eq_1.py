@@ -161,6 +161,23 @@ def _xor() -> Evidence:
     return Evidence(given == Log(1 / FAIR) and alone == Log(Fraction(1)), summary)
 
 
+def _all_learners() -> Evidence:
+    """Which functions of two fair bits are independent of the first, and change with it."""
+    pairs = list(product(BITS, BITS))
+    tables = [dict(zip(pairs, weights, strict=True)) for weights in product(BITS, repeat=4)]
+    only_together = [
+        tuple(table.values())
+        for table in tables
+        if sum(table[0, b] for b in BITS) == sum(table[1, b] for b in BITS)
+        and any(table[0, b] != table[1, b] for b in BITS)
+    ]
+    summary = (
+        rf"Of all {len(tables)} deterministic learners that make a bit of two fair bits, "
+        rf"{len(only_together)} have $I(W;Z_1)=0<I(W;Z_1\mid Z_2)$: parity and its complement."
+    )
+    return Evidence(only_together == [(0, 1, 1, 0), (1, 0, 0, 1)] and len(tables) == 16, summary)
+
+
 UNIQUE_OR_SYNERGISTIC = Claim(
     id="unique/unique-or-synergistic",
     title="Conditional information as unique information",
@@ -184,6 +201,11 @@ With $W=Z_1\oplus Z_2$ each sample has $\ln2$ of it, the weights hold $\ln2$ in 
 and Section 7 says that the finer decomposition (Williams and Beer are cited) is open. A reader who
 takes the word in the later, technical sense is misled.
 """,
+    tried=r"""
+Read as the everyday word it is a definition. Read as the unique part of the decomposition it is
+refuted by parity; we enumerated all learners of two bits, and parity and its complement are the
+only ones in which a sample says nothing alone and something with the other.
+""",
     effect=r"""
 None on the experiments. Scores of samples need not add up to the information in the weights.
 """,
@@ -193,7 +215,10 @@ Williams and Beer (2010); Bertschinger et al. (2014) on unique information.
     chapter="part4/sample-information",
     gist="It is unique information plus synergy: what the sample adds given all the others.",
     uses=("unique/eq-1",),
-    checks=(Check(Kind.EXACT, Role.FAILING_STEP, "The parity of two samples.", _xor),),
+    checks=(
+        Check(Kind.EXACT, Role.FAILING_STEP, "The parity of two samples.", _xor),
+        Check(Kind.EXACT, Role.FAILING_STEP, "All learners of two bits.", _all_learners),
+    ),
 )
 
 

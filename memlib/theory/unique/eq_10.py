@@ -279,11 +279,15 @@ $(1-x)^t\le e^{-tx}$. And $(1-x)e^x\ge(1-x)(1+x)=1-x^2$, so $(1-x)^te^{tx}\ge(1-
 $tx^2e^{-tx}$ is largest at $tx=2$.
 """,
     rebuttal=r"""
-*The flow is meant as an approximation, and the step sizes are small (0.0001 to 0.01).* Read so, it
-is not refuted: we tried, and where $\eta\theta_{max}\le1$ the bound above rules that out. What is
+*The flow is meant as an approximation, and the step sizes are small (0.0001 to 0.01).* What is
 missing is a word on $\eta\theta_{max}$, as the kernel of 1000 samples has large eigenvalues; but
 the networks did train, so $\eta\theta_{max}<2$ in the units of their loss. (By Table 2, $t$ counts
 steps: 500 epochs of two batches are $t=1000$.)
+""",
+    tried=r"""
+We tried to refute it as an approximation: where $\eta\theta_{max}\le1$ the bound above rules that
+out, and where $\eta\theta_{max}>2$ it fails, but there training diverges, and the networks did
+train.
 """,
     effect=r"""
 Small where training is stable. The conclusion's "without requiring the limit of small learning

@@ -275,6 +275,11 @@ its noise are $n$ times as large, so $H\Sigma+\Sigma H=\frac{\eta n^2}b\Lambda$.
 *$A_{SGD}$ is defined as the steady state of (12).* Then Eq. (14) is exact for it. It matters when
 $\eta$ is taken from a real run: SI comes out $n$ (or $n^2$) times too large.
 """,
+    tried=r"""
+As the definition of $A_{SGD}$, Eq. (12) asserts nothing, and what follows from it is exact. Read
+as a statement about real SGD it is refuted by three samples up to the choice of units; the text
+does not say in which units $\eta$ is taken.
+""",
     effect=r"""
 None on rankings by Eq. (13), and none on the experiments, which use F-SI with $\sigma=1$. Absolute
 values in nats change.

@@ -66,6 +66,10 @@ can predict a label with the sample and miss it without.
 *To use the count is not to memorize the sample.* In ordinary language, no. Feldman's definition
 cannot tell the two, and neither can SI, which is infinite here.
 """,
+    tried=r"""
+Under Eq. (1) it is refuted, by a learner that counts. Under SI it is decided true. The parenthesis
+comes before either is defined, so that we take neither reading for the printed one.
+""",
     effect=r"""
 It explains why Eq. (3) can fail: leaving out and replacing ask different questions.
 """,

@@ -202,7 +202,12 @@ $\frac1{2\sigma^2}\|F^{1/2}\Delta\|^2=\frac1{2\sigma^2}\Delta^TF\Delta$.
     rebuttal=r"""
 *$F$ is a mean over the population, where it may be invertible; and if it is not, $F^{-1}$ stands
 for infinite noise in the directions that no prediction uses.* Read that way it is right, and it is
-a good reading: infinite noise hides those directions. So we do not call it refuted.
+a good reading: infinite noise hides those directions.
+""",
+    tried=r"""
+For $F\succ0$ it cannot be refuted: it is derived. With more weights than outputs the instance has
+no $F^{-1}$; with infinite noise put for it the sentence is right again, so we do not call it
+refuted.
 """,
     effect=r"""
 None on scores: Eq. (16) never forms $F^{-1}$. Before linearization there is one more step to take:

@@ -105,6 +105,11 @@ Coordinates: a gradient that sits in one weight is missed with probability $1-\f
 *"We found" is what the sentence says.* For coordinates it is an observation, and we have no reason
 to doubt it; the guarantee before it does not carry over.
 """,
+    tried=r"""
+The guarantee for all vectors is refuted for coordinates by a sparse gradient; for random signs it
+is proved above. The sentence claims it for signs and reports the other as found, on networks whose
+gradients we have not measured.
+""",
     effect=r"""
 None that we know of. Gradients of last layers and of biases can be sparse (one class at a time), so
 it is worth checking there.

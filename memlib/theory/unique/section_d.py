@@ -5,7 +5,7 @@ from typing import Any
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, derived
-from memlib.theory.linearized import fraction, rational
+from memlib.theory.linearized import fraction, lyapunov, rational
 
 CHAPTER = "part4/sgd-steady-state"
 PLANE = (0, 1)
@@ -57,19 +57,20 @@ HESSIAN, COVARIANCE = ((2, 1), (1, 2)), ((1, 0), (0, 2))
 ONE_SAMPLE = (0,)
 
 
-def lyapunov_precision() -> Any:
-    """The inverse of the solution of H S + S H = Lambda."""
+def plane() -> tuple[Any, Any]:
+    """H and the noise covariance, as matrices of sympy."""
     import sympy
 
-    from memlib.theory.linearized import lyapunov
+    return sympy.Matrix(HESSIAN), sympy.Matrix(COVARIANCE)
 
-    return lyapunov(sympy.Matrix(HESSIAN), sympy.Matrix(COVARIANCE)).inv()
+
+def lyapunov_precision() -> Any:
+    """The inverse of the solution of H S + S H = Lambda."""
+    return lyapunov(*plane()).inv()
 
 
 def _steady() -> Evidence:
-    import sympy
-
-    h, cov = sympy.Matrix(HESSIAN), sympy.Matrix(COVARIANCE)
+    h, cov = plane()
     value = residual(h, lyapunov_precision(), cov)
     return Evidence(
         value == 0,
@@ -81,7 +82,7 @@ def _steady() -> Evidence:
 def _sums_to_n() -> Evidence:
     import sympy
 
-    h, cov = sympy.Matrix(HESSIAN), sympy.Matrix(COVARIANCE)
+    h, cov = plane()
     value = residual(h, lyapunov_precision(), cov, ONE_SAMPLE)
     at_rest = value.subs(dict.fromkeys(value.free_symbols, sympy.Integer(0)))
     summary = (
@@ -344,7 +345,7 @@ def second_term() -> Derivation:
 def _only_lyapunov() -> Evidence:
     import sympy
 
-    h, cov = sympy.Matrix(HESSIAN), sympy.Matrix(COVARIANCE)
+    h, cov = plane()
     p, q, r = sympy.symbols("p q r", real=True)
     precision = sympy.Matrix([[p, q], [q, r]])
     value = residual(h, precision, cov)

@@ -1,0 +1,135 @@
+"""Networks as functions of their input: whether they are piecewise linear there, and their head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from memlib.dynamics import evaluation
+from memlib.errors import InvalidInput, WrongShape
+
+Forward = Callable[[Tensor], Tensor]
+
+_BENDS, _NORMS = "bends everywhere", "divides by a norm of its input"
+_SMOOTH: dict[type[nn.Module], str] = {
+    **dict.fromkeys((nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.GLU, nn.Bilinear), _BENDS),
+    **dict.fromkeys((nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.Softsign), _BENDS),
+    **dict.fromkeys((nn.ELU, nn.CELU, nn.SELU, nn.Softplus, nn.Softmax, nn.LogSoftmax), _BENDS),
+    **dict.fromkeys((nn.MultiheadAttention, nn.RNNBase, nn.LPPool1d, nn.LPPool2d), _BENDS),
+    **dict.fromkeys((nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm), _NORMS),
+    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _NORMS),
+}
+_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_ELSE = 'Pass estimator="hutchinson", which takes smooth parts.'
+
+
+def refuse_smooth(model: nn.Module, images: Tensor) -> None:
+    """Raise unless the logits are piecewise linear in the input, as far as can be seen.
+
+    The layers are known by their type; what a model does besides calling layers is seen in the
+    second derivative of its logits at the images given, in eval mode, which is zero for a
+    piecewise-linear network and nearly never for another.
+
+    Args:
+        model: Network from images to logits (b, C).
+        images: A few inputs, (b, ...), on the device of the model.
+
+    Raises:
+        InvalidInput: A layer, or the logits as a whole, is smooth in the input; says which, why,
+            and what to do instead.
+
+    Example:
+        >>> import torch
+        >>> from memlib.piecewise import refuse_smooth
+        >>> refuse_smooth(torch.nn.Sequential(torch.nn.Linear(3, 2)), torch.zeros(1, 3))
+    """
+    for name, module in model.named_modules():
+        reason = next((why for kind, why in _SMOOTH.items() if isinstance(module, kind)), None)
+        if reason:
+            value = f"layer {name!r} ({type(module).__name__})"
+            fix = f"It {reason}, but the exact value is for piecewise-linear networks. {_ELSE}"
+            raise InvalidInput("model", value, fix)
+    with evaluation(model), torch.enable_grad():
+        images = images.detach().requires_grad_()
+        logits = detached(model)(images)
+        weights = torch.linspace(1, 2, logits.shape[1], dtype=logits.dtype, device=logits.device)
+        (slope,) = torch.autograd.grad((logits @ weights).sum(), images, create_graph=True)
+        if not slope.requires_grad:
+            return
+        along = slope.detach()
+        (second,) = torch.autograd.grad(slope, images, along, materialize_grads=True)
+    # What remains of zero in batch norm is rounding; smooth parts leave far more.
+    if bool(second.norm() * (1 + logits.detach().norm()) > 1e-4 * along.square().sum()):
+        fix = f"The exact value is for piecewise-linear networks. {_ELSE}"
+        raise InvalidInput("model", "an output with a second derivative in the input", fix)
+
+
+def count_classes(model: nn.Module, images: Tensor) -> int:
+    """Return the number of logits, once they are known to be a differentiable function per sample.
+
+    Args:
+        model: Network; it is called in eval mode.
+        images: A few inputs, (b, ...), on the device of the model.
+
+    Returns:
+        The number of classes.
+
+    Raises:
+        InvalidInput: A batch norm has no running statistics, so that a sample's logits depend on
+            the others; or the logits have no gradient in the input.
+        WrongShape: The output is not (b, C) with C at least 2.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, _BATCH_NORM) and module.running_mean is None:
+            value = f"layer {name!r} ({type(module).__name__})"
+            fix = "Give it running statistics: without, a loss depends on the other samples."
+            raise InvalidInput("model", value, fix)
+    with evaluation(model), torch.enable_grad():
+        logits = detached(model)(images.detach().requires_grad_())
+    shape = tuple(getattr(logits, "shape", ()))
+    if len(shape) != 2 or shape[0] != len(images) or shape[1] < 2:
+        fix = f"Its output must be ({len(images)}, classes), with two classes or more."
+        raise WrongShape("model", shape, fix)
+    if not logits.requires_grad:
+        fix = "Let its logits be a differentiable function of the images."
+        raise InvalidInput("model", "an output without a gradient in the input", fix)
+    return shape[1]
+
+
+def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
+    """Cut off a fully connected first layer, if it is narrower than the input.
+
+    Args:
+        model: Any network.
+
+    Returns:
+        The layer that takes the flattened input, and the network after it; or None and the whole
+        network.
+    """
+    if type(model) is not nn.Sequential or len(model) < 2:
+        return None, model
+    if model._forward_pre_hooks or model._forward_hooks:  # which would not be called
+        return None, model
+    flat, linear = model[0], model[1]
+    if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
+        return None, model
+    if type(linear) is not nn.Linear or linear.out_features >= linear.in_features:
+        return None, model
+    return linear, model[2:]
+
+
+def detached(module: nn.Module) -> Forward:
+    """Return the module as a function of its input alone, without gradients in its weights.
+
+    Args:
+        module: Any module of one input.
+
+    Returns:
+        The function; the module's own parameters are left as they are.
+    """
+    named = [*module.named_parameters(), *module.named_buffers()]
+    tensors = {name: tensor.detach() for name, tensor in named}
+    return lambda images: functional_call(module, tensors, (images,))

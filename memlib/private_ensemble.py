@@ -1,0 +1,138 @@
+"""Train many small fully connected networks at once by DP-SGD, without gradients of samples.
+
+In a fully connected layer with input `a` and error `e`, a sample's gradient is the outer product
+of the two, so its squared norm is `|e|^2 (|a|^2 + 1)`, the 1 for the bias. Clipping only scales
+the errors, and the sum of the clipped gradients is one matrix product: no sample's gradient is
+ever written (Goodfellow, 2015; Li et al., 2022, "ghost clipping"). Steps of different networks
+draw different numbers of samples; the shorter ones are filled up with samples of weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from memlib.ensemble import Ensemble, initial_ensemble
+from memlib.errors import WrongShape
+from memlib.private_training import PrivateRecipe
+from memlib.runtime import generator
+
+if TYPE_CHECKING:
+    from memlib.data import Dataset
+
+_SMALL = 1e-6  # added to a norm before dividing by it, as Opacus does
+
+
+def train_private_ensemble(
+    model: Callable[[], nn.Module],
+    dataset: Dataset,
+    rows: Sequence[Tensor],
+    recipe: PrivateRecipe,
+    *,
+    size: int,
+    numbers: range,
+    seeds: Sequence[int],
+    seed: int,
+) -> Ensemble:
+    """Train one private network per row of positions, all at once.
+
+    Network `j` draws the same samples and the same noise as `train_private` with `seed=seeds[j]`
+    does, and ends with the same weights up to rounding.
+
+    Args:
+        model: Builds one fully connected ReLU network (see `memlib.ensemble.linear_layers`).
+        dataset: The samples that the rows index; training runs on the device of its images.
+        rows: Positions of each network's training samples; their numbers may differ.
+        recipe: How each network is trained.
+        size: Public number of samples, the same for all networks.
+        numbers: The networks' numbers, which choose their initial weights under `seed`.
+        seeds: Seed of each network's draws and noise.
+        seed: Seed of the initial weights.
+
+    Returns:
+        The trained networks.
+
+    Raises:
+        WrongShape: There is not one row and one seed per network.
+        InvalidInput: The network is not fully connected.
+        TooLarge: The expected batch is larger than the size.
+
+    Cost: about 6 P operations per network and drawn sample with P weights, and P normal numbers
+    per network and step; O(M (P + batch_size * inputs)) memory.
+    """
+    if not len(rows) == len(seeds) == len(numbers):
+        fix = f"Pass one row and one seed for each of the {len(numbers)} networks."
+        raise WrongShape("rows", (len(rows), len(seeds)), fix)
+    device = dataset.images.device
+    rate, noise = recipe.sample_rate(size), recipe.noise_multiplier(size)
+    start = initial_ensemble(model, numbers, seed)
+    weights = [weight.to(device) for weight in start.weights]
+    biases = [bias.to(device) for bias in start.biases]
+    momenta = [torch.zeros_like(p) for pair in zip(weights, biases, strict=True) for p in pair]
+    images, labels = dataset.images.flatten(1), dataset.labels
+    draws = [generator(own, "draws") for own in seeds]
+    noises = [generator(own, "noise", device=device) for own in seeds]
+    for learning_rate in recipe.rates(size):
+        drawn = [
+            row[torch.rand(len(row), generator=stream) < rate]
+            for row, stream in zip(rows, draws, strict=True)
+        ]
+        places = nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=-1).to(device)
+        real = places >= 0
+        gradients = _clipped_sums(
+            images, labels, places.clamp(min=0), real, weights, biases, recipe
+        )
+        for stream, place in zip(noises, range(len(rows)), strict=True):
+            for gradient in gradients:
+                _add_noise(gradient[place], noise * recipe.clip, stream)
+        parameters = [p for pair in zip(weights, biases, strict=True) for p in pair]
+        for parameter, momentum, gradient in zip(parameters, momenta, gradients, strict=True):
+            momentum.mul_(recipe.momentum).add_(gradient, alpha=1 / recipe.batch_size)
+            parameter.add_(momentum, alpha=-learning_rate)
+    return Ensemble(tuple(weights), tuple(biases))
+
+
+def _clipped_sums(
+    images: Tensor,
+    labels: Tensor,
+    places: Tensor,
+    real: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    recipe: PrivateRecipe,
+) -> list[Tensor]:
+    """Return the sums of the clipped gradients: weight, bias, weight, bias, as the layers go.
+
+    Args:
+        places: Positions (M, b), and with `real` (M, b) which of them were drawn.
+    """
+    below = [images[places]]
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        below.append(torch.baddbmm(bias, below[-1], weight).relu_())
+    error = torch.baddbmm(biases[-1], below[-1], weights[-1]).softmax(-1)
+    error -= nn.functional.one_hot(labels[places], error.shape[-1])
+    errors = [error]
+    for layer in range(len(weights) - 1, 0, -1):
+        error = torch.bmm(error, weights[layer].transpose(1, 2)).mul_(below[layer] > 0)
+        errors.insert(0, error)
+    squares = [
+        e.square().sum(2) * (a.square().sum(2) + 1) for a, e in zip(below, errors, strict=True)
+    ]
+    norms = torch.stack(squares).sum(0).sqrt_()
+    factors = (recipe.clip / (norms + _SMALL)).clamp_(max=1.0) * real
+    gradients = []
+    for inputs, error in zip(below, errors, strict=True):
+        error *= factors[:, :, None]
+        gradients += [torch.bmm(inputs.transpose(1, 2), error), error.sum(1, keepdim=True)]
+    return gradients
+
+
+def _add_noise(gradient: Tensor, deviation: float, stream: torch.Generator) -> None:
+    """Add normal noise to one network's gradient, (in, out) or (1, out), in Opacus' layout."""
+    if deviation:
+        shape = gradient.T.shape
+        drawn = torch.normal(0.0, deviation, shape, generator=stream, device=gradient.device)
+        gradient += drawn.T
