@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from memlib.errors import NonFiniteNumber, NotPositive, TooLarge
+from memlib.errors import NonFiniteNumber, NotPositive, TooLarge, WrongType
 from memlib.runtime import whole_number
 
 #: Points of the parabola, of which the upper half is used: relative error 1e-14.
@@ -39,7 +40,7 @@ class GradientDescent:
     Raises:
         NotPositive: time or learning_rate is not positive, or decay is negative.
         NonFiniteNumber: learning_rate or decay is not finite.
-        WrongType: A number of steps is not whole.
+        WrongType: One of them is no number, or a number of steps is not whole.
     """
 
     time: float = math.inf
@@ -48,6 +49,12 @@ class GradientDescent:
     continuous: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("time", "learning_rate", "decay"):
+            value = getattr(self, name)
+            if value is None and name == "learning_rate":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise WrongType(name, value, "Pass a number.")
         if not self.time > 0:
             raise NotPositive("time", self.time, "Pass a positive time, or infinity.")
         if math.isfinite(self.time):

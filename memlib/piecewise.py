@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from memlib.dynamics import evaluation
 from memlib.errors import InvalidInput, WrongShape
+from memlib.runtime import seeded
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -78,8 +79,8 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
         The number of classes.
 
     Raises:
-        InvalidInput: A batch norm has no running statistics, so that a sample's logits depend on
-            the others; or the logits have no gradient in the input.
+        InvalidInput: A sample's logits depend on the others, as where a batch norm has no running
+            statistics; or they have no gradient in the input.
         WrongShape: The output is not (b, C) with C at least 2.
     """
     for name, module in model.named_modules():
@@ -96,7 +97,39 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
     if not logits.requires_grad:
         fix = "Let its logits be a differentiable function of the images."
         raise InvalidInput("model", "an output without a gradient in the input", fix)
+    with evaluation(model):
+        refuse_mixing(model, images)
     return shape[1]
+
+
+def refuse_mixing(model: nn.Module, images: Tensor) -> None:
+    """Raise if a sample's output depends on the other samples of its batch, in the model's mode.
+
+    The first image goes through the model beside two different companions, with the same random
+    numbers. That sees what a model does in its own `forward` too, which no list of layers can.
+
+    Args:
+        model: Network; its buffers and the global generators are left as they were.
+        images: A few inputs, (b, ...), on the device of the model.
+
+    Raises:
+        InvalidInput: The two outputs of the image differ.
+
+    Cost: two forward passes of two images.
+    """
+
+    def beside(companion: Tensor) -> Tensor:
+        own = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        with seeded(0, "mixing"), torch.no_grad():
+            outputs: Tensor = functional_call(model, own, (torch.stack([images[0], companion]),))
+        return outputs[0]
+
+    one, other = beside(images[0] + 1), beside(images[0] - 2)
+    if not bool(torch.isfinite(one).all()):
+        return  # an error of its own, for the caller to name
+    if not torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(one.abs().max())):
+        value = f"{type(model).__name__}, whose output for one sample depends on the others,"
+        raise InvalidInput("model", value, "Let it treat every sample by itself.")
 
 
 def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
@@ -114,6 +147,8 @@ def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
     if model._forward_pre_hooks or model._forward_hooks:  # which would not be called
         return None, model
     flat, linear = model[0], model[1]
+    if flat._forward_hooks or flat._forward_pre_hooks or linear._forward_hooks:
+        return None, model  # what they change is not in the layer's weight
     if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
         return None, model
     if type(linear) is not nn.Linear or linear.out_features >= linear.in_features:
