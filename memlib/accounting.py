@@ -121,9 +121,10 @@ class MemorizationBound:
         """Return the bound for a run of DP-SGD, from its own parameters.
 
         The privacy profile of the composed, Poisson-subsampled Gaussian mechanism, by the privacy
-        loss distribution of dp-accounting (Koskela et al., 2020; Doroshenko et al., 2022), rounded
-        against us everywhere: `value` is an upper bound on delta at epsilon = 0. It holds for the
-        release of all steps, so for the last weights too, of which it need not be the exact value.
+        loss distribution of dp-accounting (Koskela et al., 2020; Doroshenko et al., 2022), which
+        rounds against us: up to floating point `value` is an upper bound on delta at epsilon = 0.
+        It holds for the release of all steps, so for the last weights too, of which it need not
+        be the exact value.
 
         Args:
             noise: Noise multiplier sigma: deviation of the noise over the norm that gradients are
@@ -132,10 +133,12 @@ class MemorizationBound:
             steps: Number of steps T.
 
         Raises:
-            NotPositive: noise is negative, infinite or not a number, or steps is below 1.
+            NotPositive: noise is negative or not a number, or steps is below 1.
             FractionOutOfRange: sample_rate is not in (0, 1].
             WrongType: An argument is no number, or steps is not whole.
+            NonFiniteNumber: noise is infinite.
             InvalidInput: The noise is positive and below 0.2.
+            ModuleNotFoundError: dp-accounting is not installed.
 
         Cost: about 1 s, up to a minute for very little noise or a million steps; the last 64
         profiles are kept.
@@ -212,10 +215,12 @@ def epsilon_spent(noise: float, sample_rate: float, steps: int, delta: float) ->
         epsilon for adding or removing one sample; infinity without noise and above 500.
 
     Raises:
-        NotPositive: noise is negative, infinite or not a number, or steps is below 1.
+        NotPositive: noise is negative or not a number, or steps is below 1.
         FractionOutOfRange: sample_rate is not in (0, 1], or delta not in (0, 1).
         WrongType: An argument is no number, or steps is not whole.
+        NonFiniteNumber: noise is infinite.
         InvalidInput: The noise is positive and below 0.2.
+        ModuleNotFoundError: Opacus is not installed.
 
     Example:
         >>> from memlib.accounting import epsilon_spent
@@ -254,6 +259,7 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, steps: int) -> f
         InvalidInput: epsilon is outside [0.05, 500], or would need a noise below 0.2.
         FractionOutOfRange: sample_rate is not in (0, 1], or delta not in (0, 1).
         WrongType: An argument is no number, or steps is not whole.
+        ModuleNotFoundError: Opacus is not installed.
 
     Cost: 1 to 6 s; the last 256 are kept.
     """

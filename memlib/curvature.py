@@ -99,7 +99,7 @@ def input_curvature(
       error of at most sqrt(2 / passes) of the trace even where p is nearly certain (drawn labels
       would nearly always be the same one). At a kink, where H does not exist, it takes the piece
       that PyTorch's derivative of the ReLU takes.
-    - `"hutchinson"`, for every twice differentiable network: v^T H v and |H v|^2 for random signs
+    - `"hutchinson"`, for every twice differentiable network: v^T H v and (H v)^T H v for random signs
       v (Hutchinson, 1989; Eq. 13 of `privacy`), one gradient and one backward pass through it per
       probe. Reverse mode twice: on a CPU it takes three quarters of the time of forward over
       reverse.

@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib.descent import GradientDescent
+from memlib.descent import GradientDescent as GradientDescent
 from memlib.errors import NonFiniteNumber, NotPositive, SingularKernel, UnknownName
 from memlib.leave_one_out import Groups, changes, inverse, squared_changes
-from memlib.linearized import LinearizedModel, cross_kernel, linearize
+from memlib.linearized import LinearizedModel, cross_kernel
+from memlib.linearized import linearize as linearize
 from memlib.runtime import whole_number
 
 __all__ = [
-    "GradientDescent",
     "functional_sample_information",
     "langevin_sample_information",
-    "linearize",
     "sample_information",
     "sgd_sample_information",
+    "steady_state",
 ]
 
 

@@ -246,7 +246,7 @@ def roc(
             drawn.append(curve.found(rates, *pair))
         lower, upper = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     # The mean rank of the members gives the area (Mann & Whitney), infinite scores included.
-    auc = (rankdata(score)[members.ravel()].mean() - (members.sum() + 1) / 2) / total
+    auc = (rankdata(score.ravel())[members.ravel()].mean() - (members.sum() + 1) / 2) / total
     return Roc(
         false_positive_rate=rates,
         true_positive_rate=found,

@@ -129,7 +129,13 @@ def confident_learning(dataset: Dataset, probabilities: np.ndarray) -> pd.DataFr
         raise ModuleNotFoundError(fix, name=error.name) from None
     labels = dataset.labels.cpu().numpy()
     quality = get_label_quality_scores(labels, probabilities, method="normalized_margin")
-    issues = find_label_issues(labels, probabilities, n_jobs=1)
+    # Classes that no label names have no threshold; cleanlab counts among the others.
+    named, own = np.unique(labels, return_inverse=True)
+    among = probabilities[:, named] + np.finfo(float).tiny
+    among /= among.sum(1, keepdims=True)
+    issues = np.zeros(len(labels), dtype=bool)
+    if len(named) > 1:
+        issues = find_label_issues(own, among, n_jobs=1, min_examples_per_class=0)
     columns = {"confident_learning": 1 - quality, "confident_learning_flag": issues.astype(int)}
     return pd.DataFrame(columns, index=pd.Index(dataset.ids.cpu().numpy(), name="sample"))
 

@@ -1,6 +1,7 @@
 """Planted troubles are found, by every score that should find them, in one index space."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from memlib import corruptions, data, detection, models, splits
 from memlib.data import Dataset
+from memlib.descent import GradientDescent
 from memlib.detection import DETECTORS, SCORES, detection_table, judge, score_table
 from memlib.ensemble import Recipe
 from memlib.errors import (
@@ -26,6 +29,8 @@ from memlib.errors import (
     UnknownName,
     WrongShape,
 )
+from memlib.information import functional_sample_information, linearize
+from memlib.runtime import seeded
 from memlib.splits import confident_learning, fold_numbers, out_of_fold, second_split_forgetting
 
 QUICK = Recipe(epochs=12, batch_size=50)
@@ -117,6 +122,41 @@ def test_a_wrong_copy_looks_hard_and_an_exact_copy_only_uninformative(digits):
     assert (wrong > 0.85).all()
     assert (abs(exact[["csl", "final_loss"]] - 0.5) < 0.15).all()
     assert exact["functional_information"] < 0.2  # far less informative than the others
+
+
+def test_with_one_kernel_for_all_classes_wide_networks_give_the_exact_information(noisy):
+    def rank_correlation(width):
+        def wide():
+            return models.mlp((1, 8, 8), width=width)
+
+        few = noisy[0].select(range(60))
+        column = score_table(few, wide, scores=["functional_information"], progress=False)
+        with seeded(0, "init"):
+            network = wide()
+        # In the order of the table's rows; ten outputs per sample, a kernel of 600 x 600.
+        linear = linearize(network, few.images, few.labels, progress=False)
+        descent = GradientDescent(decay=0.01 * float(linear.kernel.diagonal().mean()))
+        exact = functional_sample_information(linear, descent, progress=False)
+        return spearmanr(column["functional_information"], exact).statistic
+
+    assert rank_correlation(512) > max(0.9, rank_correlation(16))
+
+
+def test_classes_that_no_label_names_are_left_out_without_a_warning(digits, recwarn):
+    few = digits.select(range(12))  # the digits 0 to 9, then 0 and 1
+    one = digits.select((digits.labels == 3).numpy())
+    for dataset, flagged in ((few, None), (few.select(range(3)), None), (one, 0)):
+        uniform = np.full((len(dataset), 10), 0.1)
+        judged = confident_learning(dataset, uniform)
+        assert np.isfinite(judged.to_numpy()).all()
+        assert flagged is None or judged["confident_learning_flag"].sum() == flagged
+    assert not recwarn.list
+
+
+def test_without_cleanlab_the_error_says_what_to_install(digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'memlib\[detection\]'"):
+        confident_learning(digits, np.full((300, 10), 0.1))
 
 
 def test_every_sample_is_predicted_by_a_fresh_network_that_did_not_see_it(digits, monkeypatch):

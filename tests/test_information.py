@@ -6,7 +6,6 @@ import pytest
 import scipy.linalg
 import torch
 from hypothesis import given, settings
-from torch import nn
 from torch.func import jacrev
 
 from memlib import models
@@ -30,32 +29,20 @@ from memlib.information import (
     sgd_sample_information,
     steady_state,
 )
-from memlib.linearized import LinearizedModel
 from memlib.runtime import seeded
 from memlib.summarize import summarize
 from memlib.theory.book.langevin_si import NETWORKS, by_leverage, by_reverse
-from memlib.theory.linearized import Network, hessian, lyapunov, minimum, noise, without
+from memlib.theory.linearized import (
+    Network,
+    hessian,
+    in_floats,
+    lyapunov,
+    minimum,
+    noise,
+    without,
+)
 
 SETTING = {"learning_rate": 0.1, "batch_size": 5}
-
-
-class Rows(nn.Module):
-    """A network whose Jacobian at a sample is the sample: (n, k, d) -> (n, k)."""
-
-    def __init__(self, weights: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(weights))
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        return rows @ self.weight
-
-
-def linear(network: Network) -> LinearizedModel:
-    """The network of the exact world, in floating point."""
-    jacobian = torch.tensor(network.jacobian, dtype=torch.float64)
-    rows = jacobian.unflatten(0, (-1, network.outputs))
-    labels = torch.tensor(network.labels, dtype=torch.float64).view(-1, network.outputs)
-    return linearize(Rows(jacobian.shape[1]), rows, labels, device="cpu")
 
 
 def shifts(network: Network) -> np.ndarray:
@@ -67,7 +54,7 @@ def shifts(network: Network) -> np.ndarray:
 
 @pytest.mark.parametrize("network", NETWORKS, ids=range(len(NETWORKS)))
 def test_information_at_the_minimum_is_that_of_the_exact_world(network: Network) -> None:
-    found, moved = linear(network), shifts(network)
+    found, moved = in_floats(network), shifts(network)
     descent = GradientDescent(decay=float(network.decay))
     wanted = (moved**2).sum(1) / 2 / 0.5**2
     np.testing.assert_allclose(sample_information(found, descent, sigma=0.5), wanted, rtol=1e-10)
@@ -83,7 +70,7 @@ def test_information_at_the_minimum_is_that_of_the_exact_world(network: Network)
 
 @pytest.mark.parametrize("network", NETWORKS, ids=range(len(NETWORKS)))
 def test_langevin_information_is_exact_and_as_printed(network: Network) -> None:
-    found, call = linear(network), {**SETTING, "decay": float(network.decay), "sigma": 0.7}
+    found, call = in_floats(network), {**SETTING, "decay": float(network.decay), "sigma": 0.7}
     c = 5 / (0.1 * 0.7**2)
     parts = [[float(x) for x in by_leverage(network, i)] for i in range(network.samples)]
     wanted = [
@@ -106,7 +93,7 @@ STEADY = (
 @pytest.mark.parametrize("network", STEADY, ids=range(len(STEADY)))
 @pytest.mark.parametrize("isotropic", [0.0, 0.3])
 def test_the_steady_state_solves_its_lyapunov_equation(network, isotropic) -> None:
-    found, call = linear(network), {**SETTING, "decay": float(network.decay)}
+    found, call = in_floats(network), {**SETTING, "decay": float(network.decay)}
     h, spread = (np.array(m.tolist(), dtype=float) for m in (hessian(network), noise_of(network)))
     jacobian = np.array(network.jacobian, dtype=float)
     directions = np.linalg.svd(jacobian, full_matrices=False)[2][: np.linalg.matrix_rank(jacobian)]
@@ -131,12 +118,12 @@ def noise_of(network: Network):
 def test_the_steady_state_is_also_that_of_rational_numbers() -> None:
     network = STEADY[1]
     exact = lyapunov(hessian(network), noise_of(network))[0]
-    made = steady_state(linear(network), learning_rate=1.0, batch_size=1, decay=4.0)
+    made = steady_state(in_floats(network), learning_rate=1.0, batch_size=1, decay=4.0)
     assert float(made) == pytest.approx(float(exact), rel=1e-12)
 
 
 def test_with_isotropic_noise_alone_the_smoothing_is_langevins_as_printed() -> None:
-    found = linear(NETWORKS[1])
+    found = in_floats(NETWORKS[1])
     found_sgd = sgd_sample_information(found, **SETTING, decay=1.0, isotropic=1e12)
     printed = langevin_sample_information(found, **SETTING, decay=1.0, sigma=1e6, form="printed")
     np.testing.assert_allclose(found_sgd, printed, rtol=1e-6)

@@ -6,9 +6,14 @@ that of `unique`: half the squared error, summed over samples, plus half of lamb
 length of the weights.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memlib.linearized import LinearizedModel
 
 
 @dataclass(frozen=True)
@@ -140,3 +145,19 @@ def lyapunov(h: Any, q: Any) -> Any:
     system = (kronecker_product(h, one) + kronecker_product(one, h)).to_DM().convert_to(QQ)
     right = Matrix(h.rows**2, 1, list(q)).to_DM().convert_to(QQ)
     return Matrix(h.rows, h.rows, list(system.lu_solve(right).to_Matrix()))
+
+
+def in_floats(network: Network) -> LinearizedModel:
+    """The network as `memlib.information` takes it, in floating point: an image is its Jacobian."""
+    import torch
+    from torch import nn
+
+    from memlib.linearized import linearize
+
+    jacobian = torch.tensor(network.jacobian, dtype=torch.float64)
+    first = nn.Linear(jacobian.shape[1], 1, bias=False)
+    nn.init.zeros_(first.weight)
+    model = nn.Sequential(first, nn.Flatten())
+    labels = torch.tensor(network.labels, dtype=torch.float64).view(-1, network.outputs)
+    images = jacobian.unflatten(0, labels.shape)
+    return linearize(model, images, labels, device="cpu", progress=False)

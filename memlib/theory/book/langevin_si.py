@@ -10,6 +10,7 @@ from memlib.theory.linearized import (
     Network,
     fraction,
     hessian,
+    in_floats,
     minimum,
     own,
     rows,
@@ -75,6 +76,27 @@ def _same() -> Evidence:
         "equal as rational numbers, for every sample of three small networks.",
         count=sum(network.samples for network in NETWORKS),
     )
+
+
+def _computed() -> Evidence:
+    import math
+
+    from memlib.information import langevin_sample_information
+
+    errors = []
+    for network in NETWORKS:
+        found = langevin_sample_information(
+            in_floats(network), learning_rate=0.5, batch_size=3, decay=float(network.decay)
+        )
+        for i, value in enumerate(found):
+            square, trace, determinant = map(float, by_covariances(network, i))
+            wanted = 3 / 0.5 * square + (trace - math.log(determinant)) / 2
+            errors.append(abs(float(value) / wanted - 1))
+    summary = (
+        "`memlib.information`, from one inverse of the kernel, against Eq. (21) by training twice: "
+        rf"relative difference at most {max(errors):.0e} in {len(errors)} samples."
+    )
+    return Evidence(max(errors) < 1e-12, summary)
 
 
 def _mean_loss() -> Evidence:
@@ -230,6 +252,7 @@ the steady state is that of an Ornstein-Uhlenbeck process. The formula is not in
         ),
         Check(Kind.EXACT, Role.SUPPORTS, "Against training twice, k = 1 and 2.", _same),
         Check(Kind.EXACT, Role.SUPPORTS, "With the mean loss.", _mean_loss),
+        Check(Kind.EXACT, Role.SUPPORTS, "What memlib computes.", _computed),
         Check(Kind.DECIDED, Role.SUPPORTS, "The part without the label.", _rest_positive),
         Check(
             Kind.DECIDED,

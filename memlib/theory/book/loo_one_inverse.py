@@ -174,8 +174,8 @@ $\nabla f_0(X)\alpha$, outputs $\Theta_0(x,X)\alpha$. For $\lambda=0$,
 $\|w-w_{-i}\|^2=e_{-i}^TB_{i\cdot}\Theta_0B_{\cdot i}e_{-i}=e_{-i}^TB_{ii}e_{-i}$.
 """,
     rebuttal=r"""
-*At finite $t$ the exponential of the smaller kernel is needed.* Right; that is the case this does
-not cover.
+*At finite $t$ the exponential of the smaller kernel is needed.* Right; that case is
+`book/loo-any-time`.
 """,
     effect=r"""
 Where training runs to its end, $n$ inverses become one: from $n^4k^3$ multiplications to $n^3k^3$.

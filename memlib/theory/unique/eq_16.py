@@ -4,7 +4,16 @@ from fractions import Fraction
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, derived, show
-from memlib.theory.linearized import Network, fraction, hessian, minimum, rational, rows, without
+from memlib.theory.linearized import (
+    Network,
+    fraction,
+    hessian,
+    in_floats,
+    minimum,
+    rational,
+    rows,
+    without,
+)
 
 CHAPTER = "part4/information-in-predictions"
 #: Trained on two samples; two validation inputs, with the same regularization.
@@ -42,6 +51,23 @@ def sides(i: int, over: int) -> tuple[list[Fraction], Fraction]:
     plain = hessian(VALIDATION) - rational(VALIDATION.decay) * sympy.eye(shift.rows)
     form = fraction((shift.T * plain * shift)[0]) / over
     return changes, form / (2 * VALIDATION.samples)
+
+
+def _computed() -> Evidence:
+    import torch
+
+    from memlib.information import GradientDescent, functional_sample_information
+
+    inputs = torch.tensor(VALIDATION.jacobian, dtype=torch.float64)[:, None]
+    descent = GradientDescent(decay=float(TRAINED.decay))
+    found = functional_sample_information(in_floats(TRAINED), descent, evaluation=inputs)
+    exact = [float(sides(i, 1)[1]) for i in range(TRAINED.samples)]
+    errors = [abs(float(f) / e - 1) for f, e in zip(found, exact, strict=True)]
+    summary = (
+        r"`memlib.information`, which does not train again, has the squares: "
+        rf"${found[0]:.6f}$ and ${found[1]:.6f}$."
+    )
+    return Evidence(max(errors) < 1e-12, summary)
 
 
 def _separated() -> Evidence:
@@ -90,6 +116,7 @@ None on Table 1, which squares. Without the square, scores would rank samples di
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "With squares.", lambda: derived(quadratic())),
         Check(Kind.EXACT, Role.SEPARATES, "Two validation inputs.", _separated),
+        Check(Kind.EXACT, Role.SUPPORTS, "What memlib computes.", _computed),
     ),
 )
 

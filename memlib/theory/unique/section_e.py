@@ -209,21 +209,21 @@ data point excluded", each in $O(n^2k^3)$ instead of $O(n^3k^3)$.""",
     holds=r"""
 The recipe costs $O(n^2k^3)$ per sample, as printed. At the end of training no further inversion is
 needed: one inverse gives all $n$ scores, with $O(n^2k^2+nk^3)$ more (`book/loo-one-inverse`). At a
-finite $t$ the exponential has to be recomputed, and the shortcut does not apply.
+finite $t$ one eigendecomposition does (`book/loo-any-time`).
 """,
     proof=r"""
 Eq. (30) multiplies an $(n-1)k$-square matrix by one with $k$ columns, and back: $2n^2k^3$ to
 leading order. The shortcut is proved at `book/loo-one-inverse`.
 """,
     rebuttal=r"""
-*The experiments use a finite $t$.* They do, so the recipe is what they need (with the exponential
-on top); with $t=\infty$ the scores would be cheaper by a factor $n$.
+*The experiments use a finite $t$.* They do, and there the recipe needs the exponential without each
+sample on top. There, too, all scores come from one factorization.
 """,
     effect="None on scores.",
     prior_art="PRESS (Allen, 1974); Sundararajan and Keerthi (2001).",
     chapter=CHAPTER,
-    gist=r"$2n^2k^3$ multiplications for each sample; at $t=\infty$ one inverse serves all.",
-    uses=("unique/eq-30", "book/loo-one-inverse"),
+    gist=r"$2n^2k^3$ multiplications for each sample; one inverse serves all at $t=\infty$.",
+    uses=("unique/eq-30", "book/loo-one-inverse", "book/loo-any-time"),
     checks=(
         Check(Kind.SYMBOLIC, Role.SUPPORTS, "Operations, counted.", lambda: derived(saved())),
         Check(Kind.EXACT, Role.ATTAINED, "Both ways, every sample.", _recipe),
