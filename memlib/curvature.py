@@ -99,10 +99,10 @@ def input_curvature(
       error of at most sqrt(2 / passes) of the trace even where p is nearly certain (drawn labels
       would nearly always be the same one). At a kink, where H does not exist, it takes the piece
       that PyTorch's derivative of the ReLU takes.
-    - `"hutchinson"`, for every twice differentiable network: v^T H v and (H v)^T H v for random signs
-      v (Hutchinson, 1989; Eq. 13 of `privacy`), one gradient and one backward pass through it per
-      probe. Reverse mode twice: on a CPU it takes three quarters of the time of forward over
-      reverse.
+    - `"hutchinson"`, for every twice differentiable network: v^T H v and (H v)^T H v for random
+      signs v (Hutchinson, 1989; Eq. 13 of `privacy`), one gradient and one backward pass through
+      it per probe. Reverse mode twice: on a CPU it takes three quarters of the time of forward
+      over reverse.
     - `"finite-difference"`, the way of Eq. 14 of `privacy`: (g(x + h v) - g(x)) / h for H v, with
       step h and the gradient g, whose value at x is computed once. See `Curvature` for the three
       normalizations in use, and `finite_difference_errors` for what the step does.
@@ -231,8 +231,8 @@ def finite_difference_errors(
         batch_size: Samples per pass.
 
     Returns:
-        |estimate - value| / value, `(s, n)`, where the value is Hutchinson's with the same signs;
-        NaN for a sample whose curvature is 0.
+        `abs(estimate - value) / value`, `(s, n)`, where the value is Hutchinson's with the same
+        signs; NaN for a sample whose curvature is 0.
 
     Raises:
         EmptySelection: There is no step.
