@@ -23,6 +23,7 @@ from memlib.errors import (
     WrongType,
 )
 from memlib.membership import lira, roc
+from memlib.piecewise import outputs_of
 from memlib.runtime import open_fraction, rng, whole_number
 from memlib.runtime import progress as progress_bar
 from memlib.training import predict
@@ -117,7 +118,7 @@ def _check_pairs(images: Tensor, labels: Tensor) -> None:
 
 def _check_labels(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     with torch.no_grad():
-        logits = model(images)
+        logits = outputs_of(model, images)
     if logits.ndim != 2:
         fix = "The model must return logits of shape (batch, classes)."
         raise WrongShape("model", tuple(logits.shape), fix)

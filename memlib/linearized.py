@@ -37,7 +37,7 @@ from memlib.ntk import (
     tangent_kernel,
     trainable,
 )
-from memlib.piecewise import refuse_mixing
+from memlib.piecewise import outputs_of, refuse_mixing
 from memlib.runtime import whole_number
 
 #: Images that go through a network at once where nothing is differentiated.
@@ -296,7 +296,7 @@ def check_images(images: Tensor, shape: torch.Size | None = None) -> None:
 
 def _check_network(network: nn.Module, image: Tensor) -> None:
     """Refuses outputs that are no row of floats, or that no gradient leaves."""
-    outputs = network(image)
+    outputs = outputs_of(network, image)
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
         shown = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise WrongShape("model", shown, "It must map (n, ...) to outputs (n, k).")

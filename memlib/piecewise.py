@@ -81,7 +81,7 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
     Raises:
         InvalidInput: A sample's logits depend on the others, as where a batch norm has no running
             statistics; or they have no gradient in the input.
-        WrongShape: The output is not (b, C) with C at least 2.
+        WrongShape: The output is not (b, C) with C at least 2, or there is none for such images.
     """
     for name, module in model.named_modules():
         if isinstance(module, _BATCH_NORM) and module.running_mean is None:
@@ -89,7 +89,7 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
             fix = "Give it running statistics: without, a loss depends on the other samples."
             raise InvalidInput("model", value, fix)
     with evaluation(model), torch.enable_grad():
-        logits = detached(model)(images.detach().requires_grad_())
+        logits = outputs_of(detached(model), images.detach().requires_grad_())
     shape = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != len(images) or shape[1] < 2:
         fix = f"Its output must be ({len(images)}, classes), with two classes or more."
@@ -100,6 +100,26 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
     with evaluation(model):
         refuse_mixing(model, images)
     return shape[1]
+
+
+def outputs_of(function: Forward, images: Tensor) -> Tensor:
+    """Return a model's outputs, or say that it cannot take images of this shape and type.
+
+    Args:
+        function: The model, called for the first time.
+        images: Inputs, (b, ...).
+
+    Raises:
+        WrongShape: The call fails; the message ends in PyTorch's own.
+    """
+    try:
+        return function(images)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        shown = f"{tuple(images.shape)}, {images.dtype},"
+        reason = str(error).splitlines()[0]
+        raise WrongShape("images", shown, f"The model does not take them: {reason}.") from error
 
 
 def refuse_mixing(model: nn.Module, images: Tensor) -> None:

@@ -157,6 +157,8 @@ def test_bad_attacks_are_refused(digits, network):
     for label in (-1, 10):
         with pytest.raises(LabelOutOfRange, match=rf"labels: \[{label}\]"):
             attacks.adversarial_distance(network, images, torch.full((4,), label))
+    with pytest.raises(WrongShape, match="The model does not take them"):
+        attacks.adversarial_distance(network, images[:, :, :7], labels)
     with pytest.raises(WrongType, match="images"):
         attacks.adversarial_distance(network, images.long(), labels)
     with pytest.raises(NotPositive, match="steps"):

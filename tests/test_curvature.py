@@ -352,6 +352,16 @@ def test_batch_norm_without_running_statistics_is_refused():
             input_curvature(model, images, labels, estimator=estimator)
 
 
+def test_images_that_the_model_does_not_take_are_refused():
+    model, images, labels = case("mlp")
+    for bad in (images[:, :, :4], images.double()):
+        with pytest.raises(
+            WrongShape, match=r"images: .*The model does not take them: .*mat1"
+        ) as e:
+            input_curvature(model.float(), bad, labels)
+        assert e.value.__cause__
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_samples_that_are_mixed_outside_of_layers_are_refused(estimator):
     model = Wrapped(before=lambda images: images - images.mean(0))

@@ -312,6 +312,11 @@ def test_samples_that_are_mixed_outside_of_layers_are_refused() -> None:
         linearize(Centered(), IMAGES, CLASSES, device="cpu")
 
 
+def test_images_that_the_model_does_not_take_are_refused() -> None:
+    with pytest.raises(WrongShape, match="The model does not take them"):
+        linearize(net(), IMAGES[:, :, :3], CLASSES, device="cpu")
+
+
 def test_predictions_of_many_images_hold_no_graph() -> None:
     found = linear()
     kept = []
