@@ -68,6 +68,19 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
         raise InvalidInput("model", "an output with a second derivative in the input", fix)
 
 
+def is_piecewise_linear(model: nn.Module, images: Tensor) -> bool:
+    """Return whether `refuse_smooth` lets a model pass, as far as can be seen at the images given.
+
+    Args:
+        model: As in `refuse_smooth`, as is `images`.
+    """
+    try:
+        refuse_smooth(model, images)
+    except InvalidInput:
+        return False
+    return True
+
+
 def count_classes(model: nn.Module, images: Tensor) -> int:
     """Return the number of logits, once they are known to be a differentiable function per sample.
 
