@@ -127,7 +127,7 @@ def outputs_of(function: Forward, images: Tensor) -> Tensor:
     """
     try:
         return function(images)
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
         shown = f"{tuple(images.shape)}, {images.dtype},"
