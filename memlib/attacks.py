@@ -14,8 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from memlib.dynamics import evaluation, input_gradients
-from memlib.errors import NonFiniteImages, NotPositive, TooLarge, WrongShape
+from memlib.errors import (
+    LabelOutOfRange,
+    NonFiniteImages,
+    NotPositive,
+    TooLarge,
+    WrongShape,
+    WrongType,
+)
 from memlib.membership import lira, roc
+from memlib.piecewise import outputs_of
 from memlib.runtime import open_fraction, rng, whole_number
 from memlib.runtime import progress as progress_bar
 from memlib.training import predict
@@ -72,6 +80,8 @@ def adversarial_distance(
 
     Raises:
         WrongShape: There is not one label per image, or the logits are not (b, k).
+        WrongType: The images are not floating point.
+        LabelOutOfRange: A label is not in 0 .. k-1.
         NonFiniteImages: An image is not finite.
         NotPositive: `steps`, `halvings` or `batch_size` is below 1.
 
@@ -84,6 +94,7 @@ def adversarial_distance(
         evaluation(model),
         progress_bar(total=len(images), desc="adversarial distance", enabled=progress) as bar,
     ):
+        _check_labels(model, images[:1], labels)
         for x, y in zip(
             images.detach().split(whole_number("batch_size", batch_size)),
             labels.split(batch_size),
@@ -95,12 +106,26 @@ def adversarial_distance(
 
 
 def _check_pairs(images: Tensor, labels: Tensor) -> None:
+    if not images.is_floating_point():
+        raise WrongType("images", images.dtype, "Pass floating-point images.")
     if images.ndim < 2 or labels.shape != images.shape[:1]:
         shapes = (tuple(images.shape), tuple(labels.shape))
         raise WrongShape("labels", shapes, "Pass images (n, ...) and one label for each, (n,).")
     if not torch.isfinite(images).all():
         bad = int((~torch.isfinite(images).flatten(1).all(1)).nonzero()[0, 0])
         raise NonFiniteImages("images", f"position {bad}", "Remove or repair that image.")
+
+
+def _check_labels(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    with torch.no_grad():
+        logits = outputs_of(model, images)
+    if logits.ndim != 2:
+        fix = "The model must return logits of shape (batch, classes)."
+        raise WrongShape("model", tuple(logits.shape), fix)
+    bad = labels[(labels < 0) | (labels >= logits.shape[1])]
+    if len(bad):
+        fix = f"Pass labels from 0 to {logits.shape[1] - 1}."
+        raise LabelOutOfRange("labels", bad.unique().tolist(), fix)
 
 
 def _nearest(model: nn.Module, images: Tensor, labels: Tensor, steps: int, halvings: int) -> Tensor:
@@ -147,9 +172,6 @@ def _nearest(model: nn.Module, images: Tensor, labels: Tensor, steps: int, halvi
 
 def _rivals(logits: Tensor, labels: Tensor) -> Tensor:
     """Return how far each other class is ahead of the label, (b, k); minus infinity for itself."""
-    if logits.ndim != 2:
-        fix = "The model must return logits of shape (batch, classes)."
-        raise WrongShape("model", tuple(logits.shape), fix)
     ahead = logits - logits.gather(1, labels[:, None])
     return ahead.scatter(1, labels[:, None], -torch.inf)
 

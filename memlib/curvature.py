@@ -231,8 +231,8 @@ def finite_difference_errors(
         batch_size: Samples per pass.
 
     Returns:
-        |estimate - value| / value, `(s, n)`, where the value is Hutchinson's with the same signs;
-        NaN for a sample whose curvature is 0.
+        `abs(estimate - value) / value`, `(s, n)`, where the value is Hutchinson's with the same
+        signs; NaN for a sample whose curvature is 0.
 
     Raises:
         EmptySelection: There is no step.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ class GradientDescent:
     Raises:
         NotPositive: time or learning_rate is not positive, or decay is negative.
         NonFiniteNumber: learning_rate or decay is not finite.
-        WrongType: A number of steps is not whole, or a finite time has no learning rate.
+        WrongType: One of them is no number, a number of steps is not whole, or a finite time has
+            no learning rate.
     """
 
     time: float = math.inf
@@ -48,6 +50,12 @@ class GradientDescent:
     continuous: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("time", "learning_rate", "decay"):
+            value = getattr(self, name)
+            if value is None and name == "learning_rate":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise WrongType(name, value, "Pass a number.")
         if not self.time > 0:
             raise NotPositive("time", self.time, "Pass a positive time, or infinity.")
         if math.isfinite(self.time):

@@ -25,6 +25,7 @@ from memlib.errors import (
     UnknownName,
     WrongShape,
 )
+from memlib.piecewise import is_piecewise_linear
 from memlib.runs import run_settings, subset_runs
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import rng, seeded
@@ -86,16 +87,16 @@ def score_table(
             - `final_loss` (nats) and `in_confidence` (one minus the probability of the label,
               `orders`, appendix C.5) of the trained network.
             - `curvature`: trace of the input Hessian of its loss, exact for piecewise-linear
-              networks (`memlib.curvature.input_curvature`).
+              networks, else from ten random probes (`memlib.curvature.input_curvature`).
             - `negative_distance`: minus `memlib.attacks.adversarial_distance`.
-            - `functional_information`: functional sample information (`unique`, Eq. 8), in nats, of
-              the network linearized at its initial weights and trained to the end, with a decay of
-              1 % of the kernel's mean diagonal (which duplicates would make singular). Added up
-              over the classes, which are given one kernel, that of the outputs' sum over
-              `sqrt(k)`: the kernels agree as the network gets wide (for 100 digits, the rank
-              correlation with the exact score is 0.63 at width 32 and 0.96 at width 256). Memory
-              O(n^2), time O(n^2 P) with P weights: minutes for thousands of samples, so leave it
-              out there.
+            - `functional_information`: functional sample information (`unique`, Eq. 8), in nats,
+              of the network linearized at its initial weights, in eval mode, and trained to the
+              end, with a decay of 1 % of the kernel's mean diagonal (which duplicates would make
+              singular). Added up over the classes, which are given one kernel, that of the
+              outputs' sum over `sqrt(k)`: the kernels agree as the network gets wide (for 100
+              digits, the rank correlation with the exact score is 0.63 at width 32 and 0.96 at
+              width 256). Memory O(n^2), time O(n^2 P) with P weights: minutes for thousands of
+              samples, so leave it out there.
             - `confident_learning`, `confident_learning_flag`: `memlib.splits.confident_learning`.
             - `negative_ssft`, `negative_ssft_first`: minus the times of
               `memlib.splits.second_split_forgetting`.
@@ -208,7 +209,16 @@ def _by_one_network(
     loss = cross_entropy(logits, dataset.labels, reduction="none").cpu().numpy()
     columns |= {"final_loss": loss, "in_confidence": -np.expm1(-loss)}
     if "curvature" in wanted:
-        curvature = input_curvature(network, dataset.images, dataset.labels, progress=progress)
+        linear = is_piecewise_linear(network, dataset.images[:8])
+        curvature = input_curvature(
+            network,
+            dataset.images,
+            dataset.labels,
+            estimator="exact" if linear else "hutchinson",
+            ids=dataset.ids,
+            seed=seed,
+            progress=progress,
+        )
         columns["curvature"] = curvature.trace.cpu().numpy()
     if "negative_distance" in wanted:
         distance = adversarial_distance(network, dataset.images, dataset.labels, progress=progress)
@@ -222,7 +232,7 @@ def _information(dataset: Dataset, model: Factory, seed: int, progress: bool | N
     from memlib.information import functional_sample_information, linearize
 
     with seeded(seed, "init"):
-        network = model().to(dataset.images.device)
+        network = model().to(dataset.images.device).eval()
     missing = one_hot(dataset.labels, dataset.num_classes) - predict(network, dataset).double()
     linear = linearize(
         _CommonOutput(network),

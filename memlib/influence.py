@@ -129,7 +129,6 @@ def influence(
     everything = torch.arange(n, device=problem.images.device)
     if method == "exact":
         factor = _factor(problem, shift, damping, memory)
-    draw = runtime.rng(seed, "lissa")
 
     def solve(vectors: Tensor) -> Tensor:
         if method == "exact":
@@ -139,6 +138,7 @@ def influence(
                 lambda v: problem.curve(v, everything) + shift * v, vectors, steps, damping
             )
         solution = vectors
+        draw = runtime.rng(seed, "lissa")  # anew: neither memory nor company changes the batches
         for _ in range(steps):
             rows = everything
             if batch < n:

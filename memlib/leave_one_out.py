@@ -33,6 +33,8 @@ from memlib.runtime import progress as progress_bar
 
 #: Numbers in one table of a batch, 1 MiB: small enough for the processor's cache.
 TABLE = 2**17
+#: Rows of a group from which on the points of the contour are taken one by one.
+LARGE = 32
 
 Groups = Sequence[Sequence[int]]
 #: Numbers of the groups, their rows (g, b), and two tables (g, n k): Delta and K Delta.
@@ -240,13 +242,16 @@ def _stopped(values: Tensor, vectors: Tensor, residuals: Tensor, descent: Gradie
     def solve(rows: Tensor) -> tuple[Tensor, Tensor]:
         own, right = _rows(vectors, rows), applied[rows]  # (g, b, n k), (g, b, q)
         size = rows.shape[1]
-        columns = [(own * own[:, a : a + 1]) @ flat for a in range(size)]
-        blocks = torch.view_as_complex(torch.stack(columns, 1).unflatten(3, (-1, 2)))
-        if size == 1:
-            force = right / blocks[:, 0]
+        if size > LARGE:
+            force = _forces(own, resolvent, right)
         else:
-            swapped = blocks.permute(0, 3, 1, 2)
-            force = torch.linalg.solve(swapped, right.transpose(1, 2)).transpose(1, 2)
+            columns = [(own * own[:, a : a + 1]) @ flat for a in range(size)]
+            blocks = torch.view_as_complex(torch.stack(columns, 1).unflatten(3, (-1, 2)))
+            if size == 1:
+                force = right / blocks[:, 0]
+            else:
+                swapped = blocks.permute(0, 3, 1, 2)
+                force = torch.linalg.solve(swapped, right.transpose(1, 2)).transpose(1, 2)
         pulls = torch.view_as_real(force.contiguous()).flatten(2)  # (g, b, 2 q)
         delta = own[:, 0] * (pulls[:, 0] @ weighted.T)
         for a in range(1, size):
@@ -254,6 +259,15 @@ def _stopped(values: Tensor, vectors: Tensor, residuals: Tensor, descent: Gradie
         return delta, delta * values
 
     return solve
+
+
+def _forces(own: Tensor, resolvent: Tensor, right: Tensor) -> Tensor:
+    """The forces `(g, b, q)` on large groups, point by point: one block of each is held."""
+    forces = []
+    for column, pulled in zip(resolvent.unbind(1), right.unbind(2), strict=True):
+        real, imaginary = ((own * part) @ own.mT for part in (column.real, column.imag))
+        forces.append(torch.linalg.solve(torch.complex(real, imaginary), pulled[:, :, None]))
+    return torch.cat(forces, 2)
 
 
 def _rows(table: Tensor, rows: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ from memlib.ntk import (
     tangent_kernel,
     trainable,
 )
+from memlib.piecewise import outputs_of, refuse_mixing
 from memlib.runtime import whole_number
 
 #: Images that go through a network at once where nothing is differentiated.
@@ -127,15 +128,16 @@ class LinearizedModel:
         if images is None:
             return self.outputs + (self.kernel @ self.coefficients(descent)).view_as(self.outputs)
         images = self._checked(images)
-        initial = torch.cat([self.network(part) for part in self._chunks(images)])
+        with torch.no_grad():
+            initial = torch.cat([self.network(part) for part in self._chunks(images)])
         if self.sketch.kind != "exact":
             moved = cross_kernel(self, images, progress=False) @ self.coefficients(descent)
-            return initial.detach() + moved.view_as(initial)
+            return initial + moved.view_as(initial)
         start = trainable(self.network)
         end = self.weights(descent)
         change = {name: end[name] - start[name] for name in start}
         parts = [push(self.network, start, change, part) for part in self._chunks(images)]
-        return initial.detach() + torch.cat(parts)
+        return initial + torch.cat(parts)
 
     def _checked(self, images: Tensor) -> Tensor:
         check_images(images, self.images.shape[1:])
@@ -185,6 +187,7 @@ def linearize(
 
     Raises:
         TrainMode: Batch norm or dropout is in train mode.
+        InvalidInput: A sample's outputs depend on the other samples.
         NotDifferentiable: No gradient comes to the weights, or to some of them at any sample.
         WrongShape: Images, outputs and labels do not fit each other.
         NonFiniteImages, NonFiniteNumber: An image, or a label or output, is not finite.
@@ -293,13 +296,14 @@ def check_images(images: Tensor, shape: torch.Size | None = None) -> None:
 
 def _check_network(network: nn.Module, image: Tensor) -> None:
     """Refuses outputs that are no row of floats, or that no gradient leaves."""
-    outputs = network(image)
+    outputs = outputs_of(network, image)
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
         shown = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise WrongShape("model", shown, "It must map (n, ...) to outputs (n, k).")
     if not outputs.requires_grad:
         fix = "It ends in something that is not differentiable, as argmax: leave that out."
         raise NotDifferentiable("model", f"{type(network).__name__}: its output", fix)
+    refuse_mixing(network, image)
 
 
 def _targets(labels: Tensor, n: int, k: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from memlib.dynamics import evaluation
 from memlib.errors import InvalidInput, WrongShape
+from memlib.runtime import seeded
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -67,6 +68,19 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
         raise InvalidInput("model", "an output with a second derivative in the input", fix)
 
 
+def is_piecewise_linear(model: nn.Module, images: Tensor) -> bool:
+    """Return whether `refuse_smooth` lets a model pass, as far as can be seen at the images given.
+
+    Args:
+        model: As in `refuse_smooth`, as is `images`.
+    """
+    try:
+        refuse_smooth(model, images)
+    except InvalidInput:
+        return False
+    return True
+
+
 def count_classes(model: nn.Module, images: Tensor) -> int:
     """Return the number of logits, once they are known to be a differentiable function per sample.
 
@@ -78,9 +92,9 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
         The number of classes.
 
     Raises:
-        InvalidInput: A batch norm has no running statistics, so that a sample's logits depend on
-            the others; or the logits have no gradient in the input.
-        WrongShape: The output is not (b, C) with C at least 2.
+        InvalidInput: A sample's logits depend on the others, as where a batch norm has no running
+            statistics; or they have no gradient in the input.
+        WrongShape: The output is not (b, C) with C at least 2, or there is none for such images.
     """
     for name, module in model.named_modules():
         if isinstance(module, _BATCH_NORM) and module.running_mean is None:
@@ -88,7 +102,7 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
             fix = "Give it running statistics: without, a loss depends on the other samples."
             raise InvalidInput("model", value, fix)
     with evaluation(model), torch.enable_grad():
-        logits = detached(model)(images.detach().requires_grad_())
+        logits = outputs_of(detached(model), images.detach().requires_grad_())
     shape = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != len(images) or shape[1] < 2:
         fix = f"Its output must be ({len(images)}, classes), with two classes or more."
@@ -96,7 +110,59 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
     if not logits.requires_grad:
         fix = "Let its logits be a differentiable function of the images."
         raise InvalidInput("model", "an output without a gradient in the input", fix)
+    with evaluation(model):
+        refuse_mixing(model, images)
     return shape[1]
+
+
+def outputs_of(function: Forward, images: Tensor) -> Tensor:
+    """Return a model's outputs, or say that it cannot take images of this shape and type.
+
+    Args:
+        function: The model, called for the first time.
+        images: Inputs, (b, ...).
+
+    Raises:
+        WrongShape: The call fails; the message ends in PyTorch's own.
+    """
+    try:
+        return function(images)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        shown = f"{tuple(images.shape)}, {images.dtype},"
+        reason = str(error).splitlines()[0]
+        raise WrongShape("images", shown, f"The model does not take them: {reason}.") from error
+
+
+def refuse_mixing(model: nn.Module, images: Tensor) -> None:
+    """Raise if a sample's output depends on the other samples of its batch, in the model's mode.
+
+    The first image goes through the model beside two different companions, with the same random
+    numbers. That sees what a model does in its own `forward` too, which no list of layers can.
+
+    Args:
+        model: Network; its buffers and the global generators are left as they were.
+        images: A few inputs, (b, ...), on the device of the model.
+
+    Raises:
+        InvalidInput: The two outputs of the image differ.
+
+    Cost: two forward passes of two images.
+    """
+
+    def beside(companion: Tensor) -> Tensor:
+        own = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        with seeded(0, "mixing"), torch.no_grad():
+            outputs: Tensor = functional_call(model, own, (torch.stack([images[0], companion]),))
+        return outputs[0]
+
+    one, other = beside(images[0] + 1), beside(images[0] - 2)
+    if not bool(torch.isfinite(one).all()):
+        return  # an error of its own, for the caller to name
+    if not torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(one.abs().max())):
+        value = f"{type(model).__name__}, whose output for one sample depends on the others,"
+        raise InvalidInput("model", value, "Let it treat every sample by itself.")
 
 
 def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
@@ -114,6 +180,8 @@ def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
     if model._forward_pre_hooks or model._forward_hooks:  # which would not be called
         return None, model
     flat, linear = model[0], model[1]
+    if flat._forward_hooks or flat._forward_pre_hooks or linear._forward_hooks:
+        return None, model  # what they change is not in the layer's weight
     if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
         return None, model
     if type(linear) is not nn.Linear or linear.out_features >= linear.in_features:

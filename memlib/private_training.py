@@ -35,6 +35,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.piecewise import refuse_mixing
 from memlib.training import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
@@ -279,6 +280,8 @@ def train_private(
             total=recipe.epochs * per_epoch, desc="private training", enabled=progress
         ) as bar,
     ):
+        if len(dataset):
+            refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
 
         def state() -> dict[str, Any]:
             random = [draws.get_state(), noises.get_state()]
@@ -405,7 +408,8 @@ def _refuse_mixing(model: nn.Module) -> None:
                 "memlib.models.with_group_norm(model).",
             )
         own = [*module.parameters(recurse=False)]
-        if any(p.requires_grad for p in own) and [*module.buffers(recurse=False)]:
+        keeps = any(p.requires_grad for p in own) and [*module.buffers(recurse=False)]
+        if keeps or getattr(module, "track_running_stats", False):
             raise InvalidInput(
                 "model",
                 f"{type(module).__name__} at {name or 'the top'!r}",

@@ -8,10 +8,12 @@ from torch import nn
 from memlib import attacks, data, models
 from memlib.errors import (
     FractionOutOfRange,
+    LabelOutOfRange,
     NonFiniteImages,
     NotPositive,
     TooLarge,
     WrongShape,
+    WrongType,
 )
 from memlib.runtime import seeded
 from memlib.training import fit, predict
@@ -152,6 +154,13 @@ def test_bad_attacks_are_refused(digits, network):
         hole = images.clone()
         hole[2, 0, 0, 0] = torch.nan
         attacks.adversarial_distance(network, hole, labels)
+    for label in (-1, 10):
+        with pytest.raises(LabelOutOfRange, match=rf"labels: \[{label}\]"):
+            attacks.adversarial_distance(network, images, torch.full((4,), label))
+    with pytest.raises(WrongShape, match="The model does not take them"):
+        attacks.adversarial_distance(network, images[:, :, :7], labels)
+    with pytest.raises(WrongType, match="images"):
+        attacks.adversarial_distance(network, images.long(), labels)
     with pytest.raises(NotPositive, match="steps"):
         attacks.adversarial_distance(network, images, labels, steps=0)
     with pytest.raises(WrongShape, match="model"):

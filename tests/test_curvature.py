@@ -282,6 +282,15 @@ def test_a_hook_before_the_network_is_part_of_it():
     torch.testing.assert_close(found, full.diagonal(dim1=1, dim2=2).sum(1))
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_hook_on_the_first_layers_is_part_of_it(layer):
+    model, images, labels = case("mlp")
+    model[layer].register_forward_hook(lambda module, inputs, output: 3 * output)
+    full = hessians(model, images, labels)
+    found = input_curvature(model, images, labels).trace
+    torch.testing.assert_close(found, full.diagonal(dim1=1, dim2=2).sum(1))
+
+
 def test_it_works_where_gradients_are_switched_off():
     model, images, labels = case("mlp")
     with torch.no_grad():
@@ -341,6 +350,25 @@ def test_batch_norm_without_running_statistics_is_refused():
     for estimator in ESTIMATORS:
         with pytest.raises(InvalidInput, match=r"layer '0' \(BatchNorm2d\).*running statistics"):
             input_curvature(model, images, labels, estimator=estimator)
+
+
+def test_images_that_the_model_does_not_take_are_refused():
+    model, images, labels = case("mlp")
+    for bad in (images[:, :, :4], images.double()):
+        with pytest.raises(
+            WrongShape, match=r"images: .*The model does not take them: .*mat1"
+        ) as e:
+            input_curvature(model.float(), bad, labels)
+        assert e.value.__cause__
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_samples_that_are_mixed_outside_of_layers_are_refused(estimator):
+    model = Wrapped(before=lambda images: images - images.mean(0))
+    images, labels = torch.randn(4, 1, 3, 3), torch.zeros(4, dtype=torch.int64)
+    for rows in (4, 1):
+        with pytest.raises(InvalidInput, match=r"Wrapped.*depends on the others"):
+            input_curvature(model, images[:rows], labels[:rows], estimator=estimator)
 
 
 def test_logits_without_a_gradient_in_the_input_are_refused():

@@ -1,5 +1,6 @@
 """Planted troubles are found, by every score that should find them, in one index space."""
 
+import copy
 import re
 import sys
 from dataclasses import replace
@@ -64,6 +65,22 @@ def test_one_call_scores_every_sample_in_every_way(noisy, table):
     assert table.index.tolist() == noisy[0].ids.tolist()
     assert np.isfinite(table.to_numpy()).all()
     assert {"csl", "functional_information", "membership", "random"} < set(SCORES)
+
+
+@pytest.mark.parametrize(
+    "layers", [(nn.BatchNorm2d(2), nn.ReLU()), (nn.GroupNorm(1, 2), nn.GELU())], ids=str
+)
+def test_networks_with_normalization_dropout_and_smooth_layers_get_all_scores(digits, layers):
+    def build():
+        parts = nn.Conv2d(1, 2, 3), *copy.deepcopy(layers), nn.Dropout(), nn.Flatten()
+        return nn.Sequential(*parts, nn.Linear(72, 10))
+
+    some, quick = digits.select(range(60)), Recipe(epochs=1)
+    found = score_table(some, build, recipe=quick, networks=8, progress=False)
+    assert tuple(found.columns) == SCORES
+    assert np.isfinite(found.to_numpy()).all()
+    turned = score_table(shuffled(some), build, scores=["curvature"], recipe=quick, progress=False)
+    pd.testing.assert_frame_equal(turned.loc[found.index], found[["curvature"]])
 
 
 def test_a_permutation_of_the_data_permutes_every_score(noisy, table):

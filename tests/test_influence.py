@@ -96,7 +96,7 @@ def test_influence_of_a_smooth_network_nears_retraining_when_samples_count_littl
     assert errors[1] < 0.2
 
 
-def test_the_batches_of_samples_do_not_change_the_result_and_the_seed_does() -> None:
+def test_the_batches_of_samples_do_not_change_the_result_and_the_seed_does(monkeypatch) -> None:
     model = train(MLP, IMAGES, CLASSES, GradientDescent(50, 0.01), device="cpu")
     call = {"method": "lissa", "steps": 20, "scale": 50.0, **CALL}
     whole = influence(model, IMAGES, CLASSES, **call)
@@ -108,6 +108,9 @@ def test_the_batches_of_samples_do_not_change_the_result_and_the_seed_does() -> 
     drawn = [influence(model, IMAGES, CLASSES, **call, batch_size=3, seed=s) for s in (0, 0, 1)]
     np.testing.assert_array_equal(drawn[0].weights, drawn[1].weights)
     assert (drawn[0].weights != drawn[2].weights).all()
+    monkeypatch.setattr("memlib.influence._vectors", lambda memory, d: 4)
+    parts = influence(model, IMAGES, CLASSES, **call, batch_size=3, seed=0)
+    np.testing.assert_allclose(parts.weights, drawn[0].weights)
 
 
 positions = st.integers(0, N - 1)

@@ -7,6 +7,7 @@ import mpmath
 import pytest
 import torch
 from hypothesis import given, settings
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from memlib import leave_one_out
 from memlib.descent import GradientDescent, coefficients, contour
@@ -223,6 +224,32 @@ def test_any_group_of_any_kernel_agrees_with_its_training(seed, n, k, data) -> N
     assert max(map(relative, found, wanted)) < 1e-8
 
 
+class Largest(TorchDispatchMode):
+    """Notes the largest number of entries that any operation returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for each in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(each, torch.Tensor):
+                self.entries = max(self.entries, each.numel())
+        return result
+
+
+@pytest.mark.parametrize("descent", [STEPS[1], STEPS[-1], OVERSHOOT[2], FLOW[1]], ids=str)
+def test_a_large_group_agrees_with_its_training_in_the_memory_of_the_kernel(descent) -> None:
+    kernel, residuals, cross = system(60, 2, 1e3)
+    groups = [range(40), range(5, 60)]
+    with Largest() as largest:
+        found = squared_changes(kernel, residuals, descent, cross=cross, groups=groups)
+    assert largest.entries <= 2 * kernel.numel()
+    wanted = loop(kernel, residuals, descent, cross, groups)
+    assert max(map(relative, found, wanted)) < 1e-8
+
+
 BAD_TRAININGS = {
     "no time": ({"time": 0}, NotPositive),
     "negative time": ({"time": -1, "learning_rate": 0.1}, NotPositive),
@@ -233,6 +260,10 @@ BAD_TRAININGS = {
     "infinite rate": ({"time": 10, "learning_rate": math.inf}, NonFiniteNumber),
     "negative decay": ({"decay": -1e-9}, NotPositive),
     "decay that is not a number": ({"decay": math.nan}, NonFiniteNumber),
+    "time in words": ({"time": "3", "learning_rate": 0.1}, WrongType),
+    "rate in words": ({"time": 3, "learning_rate": "fast"}, WrongType),
+    "no decay": ({"decay": None}, WrongType),
+    "a truth value": ({"time": True, "learning_rate": 0.1}, WrongType),
 }
 
 

@@ -299,6 +299,36 @@ def test_bad_input_is_refused_by_its_own_exception(name: str) -> None:
     refuses()
 
 
+def test_samples_that_are_mixed_outside_of_layers_are_refused() -> None:
+    class Centered(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = net()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.inner(images - images.mean(0))
+
+    with pytest.raises(InvalidInput, match="Centered, whose output for one sample depends"):
+        linearize(Centered(), IMAGES, CLASSES, device="cpu")
+
+
+def test_images_that_the_model_does_not_take_are_refused() -> None:
+    with pytest.raises(WrongShape, match="The model does not take them"):
+        linearize(net(), IMAGES[:, :, :3], CLASSES, device="cpu")
+
+
+def test_predictions_of_many_images_hold_no_graph() -> None:
+    found = linear()
+    kept = []
+    handle = found.network.register_forward_hook(lambda module, given, out: kept.append(out))
+    try:
+        for descent in DESCENTS[:1]:
+            found.predictions(descent, OTHERS)
+    finally:
+        handle.remove()
+    assert not kept[0].requires_grad
+
+
 def test_later_images_must_fit_the_first_and_steps_must_not_diverge() -> None:
     found = linear()
     with pytest.raises(WrongShape, match=r"\(1, 4, 4\)"):

@@ -298,8 +298,10 @@ def test_layers_that_keep_statistics_and_models_without_weights_are_refused(digi
     tracking = nn.Sequential(
         nn.InstanceNorm2d(1, affine=True, track_running_stats=True), *network()
     )
-    with pytest.raises(InvalidInput, match="statistics"):
-        train_private(tracking, digits, RECIPE)
+    without_weights = nn.Sequential(nn.InstanceNorm2d(1, track_running_stats=True), *network())
+    for model in (tracking, without_weights):
+        with pytest.raises(InvalidInput, match="statistics"):
+            train_private(model, digits, RECIPE)
     frozen = network().requires_grad_(False)
     with pytest.raises(InvalidInput, match="weights to train"):
         train_private(frozen, digits, RECIPE)
@@ -307,6 +309,33 @@ def test_layers_that_keep_statistics_and_models_without_weights_are_refused(digi
         train_private(network(), digits, RECIPE, size=11)
     with pytest.raises(WrongShape, match="logits"):
         train_private(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), digits, RECIPE)
+
+
+class Mixing(nn.Module):
+    """Mixes the samples of a batch where no list of layers shows it, in train mode."""
+
+    def __init__(self, mix):
+        super().__init__()
+        self.inner, self.mix = network(dropout=0.5), mix
+
+    def forward(self, images):
+        return self.inner(self.mix(images) if self.training else images)
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda images: images - images.mean(0),
+        lambda images: F.batch_norm(images, None, None, training=True),
+        lambda images: images / images.abs().max(),
+    ],
+)
+def test_samples_that_are_mixed_outside_of_layers_are_refused(digits, mix):
+    model = Mixing(mix)
+    with pytest.raises(InvalidInput, match=r"Mixing.*depends on the others"):
+        train_private(model, digits, RECIPE)
+    assert model.training
+    train_private(Mixing(lambda images: images / 2), digits, replace(RECIPE, epochs=1))
 
 
 def test_frozen_weights_stay_and_the_others_train(digits):
