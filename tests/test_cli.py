@@ -77,6 +77,21 @@ def test_score_writes_the_table_and_leaves_no_checkpoint(tmp_path):
     assert shown["settings"]["epochs"] == 2
 
 
+def test_score_adds_cumulative_curvature_only_if_asked(tmp_path):
+    out = tmp_path / "s.parquet"
+    call = ("score", "--data", "digits", "--epochs", 2, "--out", out)
+    assert memlib(*call, "--curvature").exit_code == 0
+    table, stamp = results.load_table(out)
+    assert stamp.settings["curvature"] is True
+    assert (table.cumulative_curvature > 0).all()
+    assert memlib(*call).exit_code == 2  # the file is of other settings
+    assert memlib(*call, "--no-resume").exit_code == 0
+    assert "cumulative_curvature" not in results.load_table(out)[0]
+    refused = memlib(*call[:-2], "--curvature", "--track", "train")
+    assert refused.exit_code == 2
+    assert 'Pass track="eval"' in refused.output
+
+
 def test_a_killed_score_goes_on_and_ends_with_the_identical_table(tmp_path):
     def command(out):
         call = ["score", "--data", "digits", "--epochs", "60", "--no-progress", "--out", out]
