@@ -11,6 +11,8 @@ from memlib.data import Dataset
 from memlib.ensemble import Recipe
 from memlib.errors import ForeignResult, InvalidInput, NotPositive, UnknownName
 from memlib.runs import probability_curves
+from memlib.runtime import seeded
+from memlib.training import predict
 
 SETTINGS = {"models": 4, "fraction": 0.5, "seed": 7, "epochs": 3}
 
@@ -44,6 +46,16 @@ def test_the_sums_are_those_of_the_probability_curves(digits):
     assert np.allclose(table.csl, (1 - inside).sum(0), atol=1e-5)
     assert np.allclose(table.held_out, (1 - outside).sum(0), atol=1e-5)
     assert np.allclose(table.memorized, (inside - outside).sum(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["mlp", "small-cnn"])
+def test_after_one_epoch_the_sum_is_the_loss_of_the_untrained_network(digits, model):
+    runs = decomposition.cumulative_runs(digits, model, **{**SETTINGS, "epochs": 1})
+    with seeded(7, "init", 0):
+        untrained = decomposition._build(model, digits)
+    chance = predict(untrained, digits).softmax(1)[range(40), digits.labels].numpy()
+    assert np.allclose(runs.gibbs[0], 1 - chance, atol=1e-5)
+    assert not np.allclose(runs.probability[0], chance, atol=1e-3)
 
 
 def test_the_last_probability_is_that_of_the_trained_network(digits):
