@@ -37,7 +37,7 @@ TABLE = 2**17
 LARGE = 32
 
 Groups = Sequence[Sequence[int]]
-#: Numbers of the groups, their rows (g, b), and two tables (g, n k): Delta and K Delta.
+# Numbers of the groups, their rows (g, b), and two tables (g, n k): Delta and K Delta.
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 Solve = Callable[[Tensor], tuple[Tensor, Tensor]]
 
