@@ -419,10 +419,11 @@ def detect(
 ) -> None:
     """Plant trouble in a data set and judge every score by how well it finds it.
 
-    One row per score, the best first: area under the ROC curve (0.5 is chance) and average
-    precision (chance is the share planted), mean and standard deviation over the seeds. An
-    interrupted call goes on from the finished seeds in `<out>.seeds`. The score
-    functional_information takes minutes for thousands of samples.
+    One row per score: area under the ROC curve and average precision (chance is the share
+    planted), mean and standard deviation over the seeds. Scores whose area is farthest from chance
+    (0.5) stand first; near 0, low values find the trouble. An interrupted call goes on from the
+    finished seeds in `<out>.seeds`. The score functional_information takes minutes for thousands
+    of samples.
     """
     with _clear_errors():
         import shutil

@@ -125,7 +125,21 @@ def test_planted_mislabels_are_found_by_every_score_that_can(digits):
         assert result.loc[score, "auroc"] > least, score
     assert abs(result.loc["random", "auroc"] - 0.5) < 0.12
     assert result.loc["random", "average_precision"] == pytest.approx(0.1, abs=0.08)
-    assert result["auroc"].is_monotonic_decreasing
+
+
+def test_a_score_that_finds_trouble_by_low_values_stands_before_one_at_chance(digits, monkeypatch):
+    plant = corruptions.planter("mislabels", 0.1)
+    truth = plant(digits, 0)[1]
+    found = {"csl": 0.4, "csg": 0.0, "cslt": 0.9, "random": 0.5}
+    columns = {}
+    for name, auroc in found.items():  # this share of the others lies below all in trouble
+        columns[name] = np.where(truth, 0.0, 1.0)
+        columns[name][np.flatnonzero(~truth)[: round(auroc * (~truth).sum())]] = -1.0
+    fake = pd.DataFrame(columns, index=digits.ids.numpy())
+    monkeypatch.setattr(detection, "score_table", lambda *args, **rest: fake)
+    result = detection_table(digits, plant, small, seeds=(0,), scores=list(found), progress=False)
+    assert result.index.tolist() == ["csg", "cslt", "csl", "random"]
+    np.testing.assert_allclose(result["auroc"], [0.0, 0.9, 0.4, 0.5])
 
 
 def test_a_wrong_copy_looks_hard_and_an_exact_copy_only_uninformative(digits):
