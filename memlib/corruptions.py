@@ -250,8 +250,12 @@ def _add_source(
         fix = f"Take a smaller fraction: {other.name} has {len(other)} samples, not {count}."
         raise TooLarge("fraction", share, fix)
     chosen = rng(seed, "sources").choice(len(other), size=count, replace=False)
-    mixed, source = mix_sources([dataset, other.select(chosen)])
+    mixed, source = mix_sources([dataset, _by_id(other).select(chosen)])
     return mixed, source == 1
+
+
+def _by_id(dataset: Dataset) -> Dataset:
+    return dataset.select(np.argsort(dataset.ids.cpu().numpy()))
 
 
 def planter(
@@ -285,7 +289,8 @@ def planter(
 
     Returns:
         A function of a data set and a seed that returns the changed data set and the truth, (n,)
-        bool.
+        bool. The samples come in the order of their ids, so that the draw depends on the ids and
+        not on the order of the data set; the functions named above draw positions.
 
     Raises:
         UnknownName: There is no such trouble.
@@ -303,6 +308,7 @@ def planter(
         raise InvalidInput("other", None if other is None else other.name, fix)
 
     def plant(dataset: Dataset, seed: int) -> tuple[Dataset, np.ndarray]:
+        dataset = _by_id(dataset)
         if trouble == "mislabels":
             return flip_labels(dataset, share, seed=seed)
         if trouble == "class-mislabels":

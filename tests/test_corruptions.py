@@ -100,6 +100,9 @@ def test_a_planted_source_adds_its_share_of_other_samples_and_these_alone_are_tr
     distance = (1 - mixed.pixels()[400:, None] - digits.pixels()[None]).abs().flatten(2).amax(2)
     assert (distance < 1e-5).any(1).all()
     assert len(mixed.images[400:].unique(dim=0)) == 20
+    turned = inverted.select(np.random.default_rng(5).permutation(400))
+    again, _ = corruptions.planter("sources", 0.05, other=turned)(digits, 0)
+    assert again.fingerprint() == mixed.fingerprint()
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -114,13 +117,16 @@ def test_every_named_trouble_is_planted_anew_by_each_seed_and_reproduced_by_the_
         epsilon=0.3,
         other=other if trouble == "sources" else None,
     )
-    (first, truth), (again, same), (other, differs) = (plant(digits, seed) for seed in (0, 0, 1))
-    assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+    (first, truth), (again, same), (third, differs) = (plant(digits, seed) for seed in (0, 0, 1))
+    assert first.fingerprint() == again.fingerprint() != third.fingerprint()
     np.testing.assert_array_equal(truth, same)
     assert truth.dtype == bool
     assert len(truth) == len(first)
     assert 0 < truth.sum() < len(truth)
-    assert len(differs) == len(other)
+    assert len(differs) == len(third)
+    turned, moved = plant(digits.select(np.random.default_rng(5).permutation(400)), 0)
+    assert turned.fingerprint() == first.fingerprint()  # of the same samples, whatever their order
+    np.testing.assert_array_equal(truth, moved)
 
 
 def test_bad_troubles_are_refused(digits, other):
