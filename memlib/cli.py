@@ -390,7 +390,7 @@ def detect(
         str,
         typer.Option(
             help="What to plant: mislabels, class-mislabels, duplicates, wrong-duplicates, "
-            "subclass or adversarial."
+            "subclass, adversarial or sources."
         ),
     ] = "mislabels",
     fraction: Annotated[float, typer.Option(help="Share of the samples to plant it in.")] = 0.1,
@@ -409,6 +409,9 @@ def detect(
     epsilon: Annotated[
         float, typer.Option(help="Largest change of an adversarial image's pixels, of 1.")
     ] = 0.05,
+    other: Annotated[
+        str | None, typer.Option(help="Data set that sources takes the other samples from.")
+    ] = None,
     seed: Seed = 0,
     out: Out = None,
     resume: Resume = True,
@@ -416,10 +419,11 @@ def detect(
 ) -> None:
     """Plant trouble in a data set and judge every score by how well it finds it.
 
-    One row per score, the best first: area under the ROC curve (0.5 is chance) and average
-    precision (chance is the share planted), mean and standard deviation over the seeds. An
-    interrupted call goes on from the finished seeds in `<out>.seeds`. The score
-    functional_information takes minutes for thousands of samples.
+    One row per score: area under the ROC curve and average precision (chance is the share
+    planted), mean and standard deviation over the seeds. Scores whose area is farthest from chance
+    (0.5) stand first; near 0, low values find the trouble. An interrupted call goes on from the
+    finished seeds in `<out>.seeds`. The score functional_information takes minutes for thousands
+    of samples.
     """
     with _clear_errors():
         import shutil
@@ -435,12 +439,14 @@ def detect(
         merged = 2 if trouble == "subclass" else None
         factory = _factory(model, dataset, width, merged)
         recipe = Recipe(epochs, batch_size, lr)
+        second = None if other is None else data_sets.load(other, root=root)
         plant = corruptions.planter(
-            trouble, fraction, model=factory, recipe=recipe, epsilon=epsilon
+            trouble, fraction, model=factory, recipe=recipe, epsilon=epsilon, other=second
         )
         scores = score or list(detection.DETECTORS)
         settings: dict[str, Any] = {"data": data, "fingerprint": dataset.fingerprint()}
         settings |= {"trouble": trouble, "fraction": fraction, "epsilon": epsilon}
+        settings |= {"other": None if second is None else second.fingerprint()}
         settings |= {"model": model.value, "width": width, "scores": scores}
         settings |= {"recipe": asdict(recipe), "seed": seed, "seeds": seeds}
         if resume and out is not None and out.exists():

@@ -40,6 +40,7 @@ TROUBLES = (
     "wrong-duplicates",
     "subclass",
     "adversarial",
+    "sources",
 )
 
 
@@ -237,6 +238,26 @@ def mix_sources(sources: Sequence[Dataset]) -> tuple[Dataset, np.ndarray]:
     return mixed, number
 
 
+def _add_source(
+    dataset: Dataset, other: Dataset, share: float, seed: int
+) -> tuple[Dataset, np.ndarray]:
+    """Append a share of the samples of another source; the truth is bool, true for these."""
+    count = round(share * len(dataset))
+    if count == 0:
+        fix = f"Of {len(dataset)} samples take at least {1 / len(dataset):.2g}."
+        raise NotPositive("fraction", share, fix)
+    if count > len(other):
+        fix = f"Take a smaller fraction: {other.name} has {len(other)} samples, not {count}."
+        raise TooLarge("fraction", share, fix)
+    chosen = rng(seed, "sources").choice(len(other), size=count, replace=False)
+    mixed, source = mix_sources([dataset, _by_id(other).select(chosen)])
+    return mixed, source == 1
+
+
+def _by_id(dataset: Dataset) -> Dataset:
+    return dataset.select(np.argsort(dataset.ids.cpu().numpy()))
+
+
 def planter(
     trouble: str,
     fraction: float,
@@ -244,6 +265,7 @@ def planter(
     model: Factory | None = None,
     recipe: Recipe | None = None,
     epsilon: float = 0.05,
+    other: Dataset | None = None,
 ) -> Plant:
     """Return what plants a named trouble, as `memlib.detection.detection_table` calls it.
 
@@ -256,27 +278,37 @@ def planter(
             - `"subclass"`: `undersample`; the lower and the upper half of the classes become two,
               and of class 0 a share `fraction` stays. Networks for it have two outputs.
             - `"adversarial"`: `memlib.attacks.adversarial_copies`, against a network of its own.
+            - `"sources"`: `mix_sources` with `round(fraction n)` samples of `other`, drawn without
+              replacement; the truth says which these are.
         fraction: The share of samples (for `"subclass"`: of class 0), inside (0, 1).
         model: Builds the network that adversarial images fool.
         recipe: How it is trained.
         epsilon: Largest change of an adversarial image's pixels, in pixels in [0, 1].
+        other: The second source, with images of the same shape and the same classes; for
+            `"sources"` only.
 
     Returns:
         A function of a data set and a seed that returns the changed data set and the truth, (n,)
-        bool.
+        bool. The samples come in the order of their ids, so that the draw depends on the ids and
+        not on the order of the data set; the functions named above draw positions.
 
     Raises:
         UnknownName: There is no such trouble.
         FractionOutOfRange: The fraction is not inside (0, 1).
-        InvalidInput: Adversarial images are asked for without a model.
+        InvalidInput: Adversarial images are asked for without a model, or sources without `other`,
+            or `other` is passed for another trouble.
     """
     share = open_fraction("fraction", fraction)
     if trouble not in TROUBLES:
         raise UnknownName("trouble", trouble, f"Pass one of {', '.join(TROUBLES)}.")
     if trouble == "adversarial" and model is None:
         raise InvalidInput("model", model, "Pass what builds the network to be fooled.")
+    if (trouble == "sources") != (other is not None):
+        fix = "Pass the second data set with the trouble 'sources', and with that alone."
+        raise InvalidInput("other", None if other is None else other.name, fix)
 
     def plant(dataset: Dataset, seed: int) -> tuple[Dataset, np.ndarray]:
+        dataset = _by_id(dataset)
         if trouble == "mislabels":
             return flip_labels(dataset, share, seed=seed)
         if trouble == "class-mislabels":
@@ -295,6 +327,8 @@ def planter(
             where, plan = dataset.images.device, recipe or Recipe()
             fit(network, dataset, seed=seed, progress=False, device=where, **asdict(plan))
             return adversarial_copies(dataset, network, share, epsilon=epsilon, seed=seed)
+        if other is not None:
+            return _add_source(dataset, other, share, seed)
         labels: Literal["same", "wrong"] = "same" if trouble == "duplicates" else "wrong"
         return duplicate(dataset, round(share * len(dataset)), labels=labels, seed=seed)
 

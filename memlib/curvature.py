@@ -188,12 +188,10 @@ def input_curvature(
         estimate = partial(_differences, detached(model), probes, step, rows)
     parts = []
     with evaluation(model), torch.enable_grad():
-        for batch in runtime.progress(
-            torch.arange(len(images)).split(rows), desc="curvature", enabled=progress
-        ):
-            chosen = slice(int(batch[0]), int(batch[-1]) + 1)
+        starts = range(0, len(images), rows)
+        for start in runtime.progress(starts, desc="curvature", enabled=progress):
+            chosen = slice(start, start + rows)
             pixels, own = images[chosen].detach().to(place), labels[chosen].long().to(place)
-
             part = estimate(pixels, own, _drawing(seed, numbers[chosen]))
             parts.append(tuple(value.to(images.device) for value in part))
     found = Curvature(*(torch.cat(column) for column in zip(*parts, strict=True)))

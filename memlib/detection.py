@@ -53,6 +53,7 @@ _LINEAR = ("functional_information",)
 _FOLDS = ("confident_learning", "confident_learning_flag")
 _HALVES = ("negative_ssft", "negative_ssft_first")
 _NETWORKS = ("memorization", "membership")
+_EXACT = 2000  # outputs n k up to which the kernel of all of them is used
 #: Scores that take a training or a few, in the order of the tables.
 DETECTORS = (*_DYNAMICS, *_FINAL, *_LINEAR, *_FOLDS, *_HALVES, "random")
 #: All scores; the last two take many trainings.
@@ -92,11 +93,12 @@ def score_table(
             - `functional_information`: functional sample information (`unique`, Eq. 8), in nats,
               of the network linearized at its initial weights, in eval mode, and trained to the
               end, with a decay of 1 % of the kernel's mean diagonal (which duplicates would make
-              singular). Added up over the classes, which are given one kernel, that of the
-              outputs' sum over `sqrt(k)`: the kernels agree as the network gets wide (for 100
-              digits, the rank correlation with the exact score is 0.63 at width 32 and 0.96 at
-              width 256). Memory O(n^2), time O(n^2 P) with P weights: minutes for thousands of
-              samples, so leave it out there.
+              singular). With at most 2,000 outputs n k, from the kernel of all of them. With more,
+              added up over the classes, which are given one kernel, that of the outputs' sum over
+              `sqrt(k)`: the kernels agree as the network gets wide (for 100 digits, the rank
+              correlation of the two scores is 0.63 at width 32 and 0.96 at width 256). Memory then
+              O(n^2), time O(n^2 P) with P weights: minutes for thousands of samples, so leave it
+              out there.
             - `confident_learning`, `confident_learning_flag`: `memlib.splits.confident_learning`.
             - `negative_ssft`, `negative_ssft_first`: minus the times of
               `memlib.splits.second_split_forgetting`.
@@ -233,15 +235,19 @@ def _information(dataset: Dataset, model: Factory, seed: int, progress: bool | N
 
     with seeded(seed, "init"):
         network = model().to(dataset.images.device).eval()
-    missing = one_hot(dataset.labels, dataset.num_classes) - predict(network, dataset).double()
+    wanted = one_hot(dataset.labels, dataset.num_classes).double()
+    missing = wanted - predict(network, dataset).double()
+    exact = wanted.numel() <= _EXACT
     linear = linearize(
-        _CommonOutput(network),
+        network if exact else _CommonOutput(network),
         dataset.images,
-        missing[:, 0],
+        wanted if exact else missing[:, 0],
         device=dataset.images.device,
         progress=progress,
     )
     descent = GradientDescent(decay=0.01 * float(linear.kernel.diagonal().mean()))
+    if exact:
+        return functional_sample_information(linear, descent, progress=progress)
     total = np.zeros(len(dataset))
     for residual in missing.T.to(linear.outputs)[:, :, None]:
         one = replace(linear, targets=linear.outputs + residual)
@@ -343,8 +349,10 @@ def detection_table(
         options: `folds` and `networks`, as in `score_table`.
 
     Returns:
-        One row per score (index `score`), the best first: `auroc` and `average_precision`, means
-        over the seeds; `auroc_sd` and `average_precision_sd`, standard deviations over the seeds
+        One row per score (index `score`), those first whose AUROC is farthest from chance, 1/2, on
+        either side: an AUROC near 0 finds the trouble by low values, as functional sample
+        information finds duplicates. The columns: `auroc` and `average_precision`, means over the
+        seeds; `auroc_sd` and `average_precision_sd`, standard deviations over the seeds
         (NaN for a single one); `seeds`, how many; `share`, the mean share of samples in trouble,
         which is the average precision of chance.
 
@@ -399,4 +407,5 @@ def detection_table(
             "share": np.mean(shares),
         }
     )
-    return summary.sort_values("auroc", ascending=False, kind="stable")
+    order = (summary["auroc"] - 0.5).abs().sort_values(ascending=False, kind="stable")
+    return summary.loc[order.index]

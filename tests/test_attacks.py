@@ -17,6 +17,7 @@ from memlib.errors import (
 )
 from memlib.runtime import seeded
 from memlib.training import fit, predict
+from tests.test_membership import spread_world
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +175,18 @@ def test_bad_attacks_are_refused(digits, network):
         attacks.adversarial_copies(digits, network, 1e-6, seed=0)
     with pytest.raises(TooLarge, match="only"):
         attacks.adversarial_copies(digits, network, 0.9, epsilon=1e-4, seed=0)
+
+
+def test_nothing_is_made_on_another_device_than_the_data_is_on(digits, network):
+    # whatever names no device lands on "meta" here, where it has no values and cannot be mixed
+    few = digits.select(range(9))
+    runs, _ = spread_world(10, 7)
+    calls = [
+        lambda: attacks.adversarial_distance(network, few.images, few.labels, batch_size=4),
+        lambda: attacks.lira(runs).score,
+        lambda: attacks.lira(runs, mode="offline", variance="pooled").score,
+    ]
+    for call in calls:
+        wanted = call()
+        with torch.device("meta"):
+            np.testing.assert_array_equal(call(), wanted)

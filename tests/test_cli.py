@@ -154,6 +154,9 @@ def test_detect_judges_scores_over_seeds_and_goes_on_from_finished_ones(tmp_path
     assert memlib(*call, "--seeds", 3).exit_code == 2  # other settings, not to be overwritten
     rare = memlib(*call[:-2], "--seeds", 1, "--trouble", "subclass")  # of two merged classes
     assert rare.exit_code == 0, rare.output
+    mixed = memlib(*call[:-2], "--seeds", 1, "--trouble", "sources", "--other", "digits")
+    assert mixed.exit_code == 0, mixed.output
+    assert "0.0909" in mixed.output  # 15 of 150 + 15 samples are of the other source
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,11 @@ def test_detect_judges_scores_over_seeds_and_goes_on_from_finished_ones(tmp_path
         (("score", "--data", "digits", "--epochs", "0"), "epochs: 0"),
         (("score", "--data", "digits", "--lr", "-1"), "lr: -1"),
         (("detect", "--data", "digits", "--trouble", "typos"), "trouble: 'typos'"),
+        (("detect", "--data", "digits", "--trouble", "sources"), "other: None"),
+        (
+            ("detect", "--data", "digits", "--trouble", "sources", "--other", "fmnist-mini"),
+            "sources: (1, 28, 28)",
+        ),
         (("detect", "--data", "digits", "--fraction", "2"), "fraction: 2"),
         (("detect", "--data", "digits", "--score", "luck"), "scores: 'luck'"),
         (("memorization", "--data", "digits", "--models", "0"), "models: 0"),

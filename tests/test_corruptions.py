@@ -1,5 +1,7 @@
 """Planted troubles change what they say, as much as they say, and tell the truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,8 +69,9 @@ def test_an_under_sampled_class_keeps_as_many_as_said_and_the_others_all(digits)
     assert torch.equal(coarse.ids, coarse.ids.sort().values)  # the order of before
 
 
-def test_mixed_sources_have_equal_pixels_where_they_had_and_name_each_source(digits):
-    other = data.Dataset(
+@pytest.fixture(scope="module")
+def other(digits):
+    return data.Dataset(
         images=(digits.pixels() - 0.5) / 0.25,
         labels=digits.labels,
         ids=digits.ids,
@@ -77,6 +80,9 @@ def test_mixed_sources_have_equal_pixels_where_they_had_and_name_each_source(dig
         mean=(0.5,),
         std=(0.25,),
     )
+
+
+def test_mixed_sources_have_equal_pixels_where_they_had_and_name_each_source(digits, other):
     mixed, source = mix_sources([digits, other])
     assert source.tolist() == [0] * 400 + [1] * 400
     torch.testing.assert_close(mixed.images[:400], mixed.images[400:], atol=1e-5, rtol=1e-5)
@@ -84,9 +90,24 @@ def test_mixed_sources_have_equal_pixels_where_they_had_and_name_each_source(dig
     assert mixed.class_names == digits.class_names
 
 
+def test_a_planted_source_adds_its_share_of_other_samples_and_these_alone_are_true(digits, other):
+    inverted = replace(other, images=((1 - digits.pixels()) - 0.5) / 0.25)
+    mixed, truth = corruptions.planter("sources", 0.05, other=inverted)(digits, 0)
+    assert truth.dtype == bool
+    assert np.flatnonzero(truth).tolist() == list(range(400, 420))
+    assert torch.equal(mixed.images[:400], digits.images)
+    # each is the inverse of one sample, and no sample is there twice
+    distance = (1 - mixed.pixels()[400:, None] - digits.pixels()[None]).abs().flatten(2).amax(2)
+    assert (distance < 1e-5).any(1).all()
+    assert len(mixed.images[400:].unique(dim=0)) == 20
+    turned = inverted.select(np.random.default_rng(5).permutation(400))
+    again, _ = corruptions.planter("sources", 0.05, other=turned)(digits, 0)
+    assert again.fingerprint() == mixed.fingerprint()
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_every_named_trouble_is_planted_anew_by_each_seed_and_reproduced_by_the_same(
-    digits, trouble
+    digits, other, trouble
 ):
     plant = corruptions.planter(
         trouble,
@@ -94,17 +115,21 @@ def test_every_named_trouble_is_planted_anew_by_each_seed_and_reproduced_by_the_
         model=lambda: models.mlp((1, 8, 8), width=16),
         recipe=Recipe(epochs=10),
         epsilon=0.3,
+        other=other if trouble == "sources" else None,
     )
-    (first, truth), (again, same), (other, differs) = (plant(digits, seed) for seed in (0, 0, 1))
-    assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+    (first, truth), (again, same), (third, differs) = (plant(digits, seed) for seed in (0, 0, 1))
+    assert first.fingerprint() == again.fingerprint() != third.fingerprint()
     np.testing.assert_array_equal(truth, same)
     assert truth.dtype == bool
     assert len(truth) == len(first)
     assert 0 < truth.sum() < len(truth)
-    assert len(differs) == len(other)
+    assert len(differs) == len(third)
+    turned, moved = plant(digits.select(np.random.default_rng(5).permutation(400)), 0)
+    assert turned.fingerprint() == first.fingerprint()  # of the same samples, whatever their order
+    np.testing.assert_array_equal(truth, moved)
 
 
-def test_bad_troubles_are_refused(digits):
+def test_bad_troubles_are_refused(digits, other):
     groups = {"a": [0, 1], "b": [2]}
     cases = [
         (lambda: flip_between_classes(digits, 1.5, seed=0), FractionOutOfRange, "fraction"),
@@ -140,6 +165,23 @@ def test_bad_troubles_are_refused(digits):
         (lambda: corruptions.planter("typos", 0.1), UnknownName, "trouble"),
         (lambda: corruptions.planter("mislabels", 0.0), FractionOutOfRange, "fraction"),
         (lambda: corruptions.planter("adversarial", 0.1), InvalidInput, "model"),
+        (lambda: corruptions.planter("sources", 0.1), InvalidInput, "other"),
+        (lambda: corruptions.planter("mislabels", 0.1, other=other), InvalidInput, "other"),
+        (
+            lambda: corruptions.planter("sources", 0.1, other=data.load("fmnist-mini"))(digits, 0),
+            WrongShape,
+            "sources",
+        ),
+        (
+            lambda: corruptions.planter("sources", 0.1, other=other.select(range(39)))(digits, 0),
+            TooLarge,
+            "fraction",
+        ),
+        (
+            lambda: corruptions.planter("sources", 1e-9, other=other)(digits, 0),
+            NotPositive,
+            "fraction",
+        ),
     ]
     for call, error, argument in cases:
         with pytest.raises(error, match=argument):

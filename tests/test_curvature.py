@@ -640,3 +640,21 @@ def test_signs_are_the_same_everywhere():
     assert drawn.tolist() == [[-1, -1, -1, 1, 1, 1, -1, -1, 1], [-1, 1, 1, -1, 1, -1, 1, 1, -1]]
     with pytest.raises(NotPositive):
         runtime.signs(0, np.array([3]), 0)
+
+
+@every_estimator
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_nothing_is_made_on_another_device_than_the_images_are_on(name, estimator):
+    # whatever names no device lands on "meta" here, where it has no values and cannot be mixed
+    network = BUILT[name]()
+    images, labels = torch.randn(7, *SHAPES[name]), torch.arange(7) % 4
+
+    def curve(**rest):
+        return input_curvature(network, images, labels, estimator=estimator, batch_size=3, **rest)
+
+    for rest in ({}, {"passes": 2, "probes": 1, "ids": np.arange(7)}):
+        wanted = curve(**rest)
+        with torch.device("meta"):
+            found = curve(**rest)
+        assert torch.equal(found.trace, wanted.trace)
+        assert torch.equal(found.square, wanted.square)

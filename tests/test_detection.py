@@ -125,7 +125,21 @@ def test_planted_mislabels_are_found_by_every_score_that_can(digits):
         assert result.loc[score, "auroc"] > least, score
     assert abs(result.loc["random", "auroc"] - 0.5) < 0.12
     assert result.loc["random", "average_precision"] == pytest.approx(0.1, abs=0.08)
-    assert result["auroc"].is_monotonic_decreasing
+
+
+def test_a_score_that_finds_trouble_by_low_values_stands_before_one_at_chance(digits, monkeypatch):
+    plant = corruptions.planter("mislabels", 0.1)
+    truth = plant(digits, 0)[1]
+    found = {"csl": 0.4, "csg": 0.0, "cslt": 0.9, "random": 0.5}
+    columns = {}
+    for name, auroc in found.items():  # this share of the others lies below all in trouble
+        columns[name] = np.where(truth, 0.0, 1.0)
+        columns[name][np.flatnonzero(~truth)[: round(auroc * (~truth).sum())]] = -1.0
+    fake = pd.DataFrame(columns, index=digits.ids.numpy())
+    monkeypatch.setattr(detection, "score_table", lambda *args, **rest: fake)
+    result = detection_table(digits, plant, small, seeds=(0,), scores=list(found), progress=False)
+    assert result.index.tolist() == ["csg", "cslt", "csl", "random"]
+    np.testing.assert_allclose(result["auroc"], [0.0, 0.9, 0.4, 0.5])
 
 
 def test_a_wrong_copy_looks_hard_and_an_exact_copy_only_uninformative(digits):
@@ -141,20 +155,40 @@ def test_a_wrong_copy_looks_hard_and_an_exact_copy_only_uninformative(digits):
     assert exact["functional_information"] < 0.2  # far less informative than the others
 
 
-def test_with_one_kernel_for_all_classes_wide_networks_give_the_exact_information(noisy):
-    def rank_correlation(width):
-        def wide():
-            return models.mlp((1, 8, 8), width=width)
+def information(dataset, width):
+    """Functional information of the network of that width that `score_table` begins with."""
+    with seeded(0, "init"):
+        network = models.mlp((1, 8, 8), width=width)
+    linear = linearize(network, dataset.images, dataset.labels, progress=False)
+    descent = GradientDescent(decay=0.01 * float(linear.kernel.diagonal().mean()))
+    return functional_sample_information(linear, descent, progress=False)
 
-        few = noisy[0].select(range(60))
-        column = score_table(few, wide, scores=["functional_information"], progress=False)
-        with seeded(0, "init"):
-            network = wide()
-        # In the order of the table's rows; ten outputs per sample, a kernel of 600 x 600.
-        linear = linearize(network, few.images, few.labels, progress=False)
-        descent = GradientDescent(decay=0.01 * float(linear.kernel.diagonal().mean()))
-        exact = functional_sample_information(linear, descent, progress=False)
-        return spearmanr(column["functional_information"], exact).statistic
+
+def information_column(dataset, width):
+    def build():
+        return models.mlp((1, 8, 8), width=width)
+
+    table = score_table(dataset, build, scores=["functional_information"], progress=False)
+    return table["functional_information"]
+
+
+def test_the_information_of_few_samples_is_from_the_kernel_of_all_outputs(noisy, monkeypatch):
+    few = noisy[0].select(range(60))
+    monkeypatch.setattr(detection, "_EXACT", 600)  # just as many outputs
+    np.testing.assert_allclose(information_column(few, 16), information(few, 16), rtol=1e-9)
+    monkeypatch.setattr(detection, "_EXACT", 599)
+    relative = information_column(few, 16) / information(few, 16) - 1
+    assert abs(relative).max() > 0.1
+
+
+def test_with_one_kernel_for_all_classes_wide_networks_give_the_exact_information(
+    noisy, monkeypatch
+):
+    monkeypatch.setattr(detection, "_EXACT", 0)
+    few = noisy[0].select(range(60))
+
+    def rank_correlation(width):
+        return spearmanr(information_column(few, width), information(few, width)).statistic
 
     assert rank_correlation(512) > max(0.9, rank_correlation(16))
 
