@@ -56,7 +56,9 @@ def claim(run: Callable[[], Evidence], kind: Kind = Kind.EXACT) -> Claim:
     """A claim that rests on one check alone."""
     check = Check(kind, Role.FAILING_STEP, "A statement.", run)
     anchor = Check(Kind.EXACT, Role.FAILING_STEP, "Another.", lambda: Evidence(True, ""))
-    return dataclasses.replace(get("book/r4"), verdict=Verdict.GAP, checks=(check, anchor))
+    return dataclasses.replace(
+        get("book/r4"), verdict=Verdict.GAP, tried="Nothing.", checks=(check, anchor)
+    )
 
 
 def places(run: Callable[[], Evidence], kind: Kind = Kind.EXACT) -> list[str]:
