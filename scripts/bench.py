@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
 from tests.benchmarks import Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,8 +24,10 @@ def summary(outcomes: Iterable[Outcome]) -> int:
 def main() -> int:
     """Runs the benchmarks; returns the exit status."""
     outcomes: list[Outcome] = []
+    threads = torch.get_num_threads()
     for path in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py")):
         print(f"== {path.stem}", flush=True)
+        torch.set_num_threads(threads)  # whatever the one before has left
         outcomes += importlib.import_module(f"tests.benchmarks.{path.stem}").main()
     print("== targets")
     return 1 if summary(outcomes) else 0

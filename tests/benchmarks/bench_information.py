@@ -166,7 +166,8 @@ def growth(small=500, large=2000):
 
 
 def main():
-    print(f"F-SI of all samples, {torch.get_num_threads()} threads:")
+    torch.set_num_threads(1)
+    print("F-SI of all samples, 1 thread:")
     race(700, updates, 350, target=0)  # for comparison, no target
     outcomes = [
         race(500, powers, 20, target=75),
