@@ -11,6 +11,16 @@ from tests.labs_at_gpu_scale import larger_scale, run_lab, stand_in
 # By lab, as `ast.unparse` writes it: what it asserts of the data that holds of any data.
 PROVED: dict[str, tuple[str, ...]] = {
     "part2/memorization-and-learning-time": (),
+    "part2/loss-gradient-and-learning-time": (
+        "all(((time <= bound).all() for time, bound in pairs.values()))",  # R1
+        "(time < early).all()",  # R4
+        "abs(run.csl.mean() - xi - (drop[0] - drop[1])) < 1e-06",  # CSL cancels
+    ),
+    "part2/loss-and-memorization": (
+        "abs(mean[:3].sum() - mean[3]) < 1e-06",  # a covariance is linear
+        "mean[0] <= mean[1] <= mean[2] < mean[3]",  # no signal
+        "mean[5] <= 0.05",  # Chebyshev
+    ),
 }
 
 

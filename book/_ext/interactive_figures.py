@@ -400,8 +400,9 @@ PROXY = Figure(
         Panel(
             key="rho",
             title="Correlations of CSL by the correlation of its two terms",
-            description="Both rise or fall with ρ; the one with memorization is negative left of "
-            "ρ = v and steep at the right end.",
+            description="The correlation with memorization is negative left of ρ = v. That with "
+            "difficulty is least at ρ = v. Towards ρ = 1 both go to 1 if v is "
+            "below 1, to −1 if it is above.",
             values=RHOS,
             rows=(-0.45, 0.0, 0.3, 0.5, 0.7, 0.9, 0.95),
             x=Axis("correlation ρ of H and M", -0.5, 1, (-0.5, 0, 0.5, 1), 2),
