@@ -10,7 +10,17 @@ from tests.labs_at_gpu_scale import larger_scale, run_lab, stand_in
 
 # By lab, as `ast.unparse` writes it: what it asserts of the data that holds of any data.
 PROVED: dict[str, tuple[str, ...]] = {
-    "part2/memorization-and-learning-time": (),
+    "part2/inputs-and-weights": (
+        "(grown[:, 0] <= grown[:, 1]).all() and (grown[:, 1] <= grown[:, 2]).all()",
+        "(curve[:, 0] <= curve[:, 1]).all() and used['MLP', -1][0] <= 1",
+        "share['MLP'][0] == share[unshared][0] == 0",
+        "weights < pixels and float(in_weights.norm()) < 1e-09 < 0.01 < float(in_image.norm())",
+        "conv1.weight.numel() < 3072 and lowest > 0.1",
+        "(np.diff(chain[:4]) > 0).all()",
+    ),
+    "part2/memorization-and-learning-time": (
+        "len(means) == 1 or abs(weighted - r / np.sqrt(explained)) < 1e-09",
+    ),
     "part2/loss-gradient-and-learning-time": (
         "all(((time <= bound).all() for time, bound in pairs.values()))",  # R1
         "(time < early).all()",  # R4
