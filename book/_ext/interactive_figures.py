@@ -324,7 +324,7 @@ TWINS = Figure(
         Slider(
             "difference",
             "1 − r",
-            "How unlike the twins are, 1 − r",
+            "How unlike the twins are, 1\u00a0−\u00a0r",
             DIFFERENCES,
             0.01,
             4,
@@ -381,7 +381,7 @@ CORRELATIONS = (
 PROXY = Figure(
     sliders=(
         Slider("rho", "ρ", "Correlation ρ of H and M", RHOS, 0.95, 2),
-        Slider("ratio", "v", "Spread v of M, over that of H", RATIOS, 0.65, 2),
+        Slider("ratio", "v", "Spread v of M, over that\u00a0of\u00a0H", RATIOS, 0.65, 2),
     ),
     panels=(
         Panel(
