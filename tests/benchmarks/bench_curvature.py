@@ -77,15 +77,26 @@ def errors(model: nn.Module, images: Tensor, labels: Tensor) -> None:
         ranks = [torch.argsort(torch.argsort(v)).double() for v in (found, exact.square)]
         rank = float(torch.corrcoef(torch.stack(ranks))[0, 1])
         print(
-            f"  {name:<34} {seconds / base:6.2f} x the time   median error {off.median():8.2g}"
+            f"  {name:<44} {seconds / base:6.2f} x the time   median error {off.median():8.2g}"
             f"   rank correlation {rank:.4f}"
         )
 
     variants = {("exact", 1): partial(input_curvature, model, images, labels)}
-    for estimator in ("hutchinson", "finite-difference"):
+    ways = {
+        "hutchinson, forward over reverse": ("hutchinson", "forward-over-reverse"),
+        "hutchinson, reverse over reverse": ("hutchinson", "reverse-over-reverse"),
+        "finite differences": ("finite-difference", "forward-over-reverse"),
+    }
+    for name, (estimator, mode) in ways.items():
         for probes in (1, 3, 10, 30):
-            variants[estimator, probes] = partial(
-                input_curvature, model, images, labels, estimator=estimator, probes=probes
+            variants[name, probes] = partial(
+                input_curvature,
+                model,
+                images,
+                labels,
+                estimator=estimator,
+                mode=mode,
+                probes=probes,
             )
     times = interleaved(variants, 2)
     base = statistics.median(times["exact", 1])
