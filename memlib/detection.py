@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -25,7 +26,7 @@ from memlib.errors import (
     UnknownName,
     WrongShape,
 )
-from memlib.piecewise import is_piecewise_linear
+from memlib.piecewise import check_logits, is_piecewise_linear
 from memlib.runs import run_settings, subset_runs
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import rng, seeded
@@ -69,6 +70,7 @@ def score_table(
     seed: int = 0,
     folds: int = 3,
     networks: int = 64,
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Score every sample in every way: one row per sample, one column per score, higher = worse.
@@ -79,7 +81,7 @@ def score_table(
     set permutes the rows.
 
     Args:
-        dataset: The samples; training runs on the device of its images.
+        dataset: The samples.
         model: Builds one freshly initialized network, for example `memlib.models.mlp`.
         scores: Names of columns, each once, out of `SCORES`.
 
@@ -110,6 +112,7 @@ def score_table(
         seed: Seed of everything.
         folds: Folds of confident learning; `orders` uses 3.
         networks: Networks on random halves, at least 8.
+        device: Where to train and score; None: where the images are.
         progress: Show progress bars; None shows them only on a terminal.
 
     Returns:
@@ -120,6 +123,7 @@ def score_table(
         DuplicateIds: A score is named twice.
         EmptySelection: None is named.
         NotPositive: `networks` is below 8.
+        WrongShape: The network does not take the images, or its logits are not the classes.
         InvalidInput: As the functions named above.
         TrainingDiverged: A loss is not finite.
 
@@ -139,6 +143,10 @@ def score_table(
         fix = "Pass at least 8, so that of every sample three are in and three are out."
         raise NotPositive("networks", networks, fix)
     recipe = recipe or Recipe()
+    dataset = dataset if device is None else dataset.to(device)
+    with seeded(seed, "init"):
+        look = model().to(dataset.images.device)
+    check_logits(look, dataset.images[:1], dataset.num_classes)
     ordered = dataset.select(np.argsort(dataset.ids.cpu().numpy()))
     common: dict[str, Any] = {"recipe": recipe, "seed": seed, "progress": progress}
     columns: dict[str, Any] = {}
@@ -329,6 +337,7 @@ def detection_table(
     scores: Sequence[str] = DETECTORS,
     recipe: Recipe | None = None,
     folder: str | Path | None = None,
+    device: torch.device | str | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -345,6 +354,7 @@ def detection_table(
         scores: As in `score_table`.
         recipe: How each network is trained.
         folder: Where the table of each finished seed is kept; the same call goes on from there.
+        device: Where to train and score; None: where the images are.
         progress: Show progress bars; None shows them only on a terminal.
         options: `folds` and `networks`, as in `score_table`.
 
@@ -370,6 +380,7 @@ def detection_table(
         raise DuplicateIds("seeds", list(seeds), "Pass each seed once.")
     _check_scores(scores)
     recipe = recipe or Recipe()
+    dataset = dataset if device is None else dataset.to(device)
     parts, shares = [], []
     for seed in progress_bar(seeds, desc="seeds", enabled=progress):
         changed, truth = plant(dataset, seed)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from memlib.ensemble import Ensemble, initial_ensemble
-from memlib.errors import WrongShape
+from memlib.errors import UnknownIds, WrongShape, WrongType
 from memlib.private_training import PrivateRecipe
 from memlib.runtime import generator
+from memlib.runtime import progress as progress_bar
 
 if TYPE_CHECKING:
     from memlib.data import Dataset
@@ -36,6 +37,8 @@ def train_private_ensemble(
     numbers: range,
     seeds: Sequence[int],
     seed: int,
+    device: torch.device | str | None = None,
+    progress: bool | None = False,
 ) -> Ensemble:
     """Train one private network per row of positions, all at once.
 
@@ -44,19 +47,23 @@ def train_private_ensemble(
 
     Args:
         model: Builds one fully connected ReLU network (see `memlib.ensemble.linear_layers`).
-        dataset: The samples that the rows index; training runs on the device of its images.
+        dataset: The samples that the rows index.
         rows: Positions of each network's training samples; their numbers may differ.
         recipe: How each network is trained.
         size: Public number of samples, the same for all networks.
         numbers: The networks' numbers, which choose their initial weights under `seed`.
         seeds: Seed of each network's draws and noise.
         seed: Seed of the initial weights.
+        device: Where to train; None: where the images are.
+        progress: Show a bar, a step at a time; None: only where standard error is a terminal.
 
     Returns:
         The trained networks.
 
     Raises:
-        WrongShape: There is not one row and one seed per network.
+        WrongShape: There is not one row and one seed per network, or the network does not take
+            the images, or its outputs are not the classes.
+        WrongType, UnknownIds: A row holds something else than positions of the data set.
         InvalidInput: The network is not fully connected.
         TooLarge: The expected batch is larger than the size.
 
@@ -66,28 +73,40 @@ def train_private_ensemble(
     if not len(rows) == len(seeds) == len(numbers):
         fix = f"Pass one row and one seed for each of the {len(numbers)} networks."
         raise WrongShape("rows", (len(rows), len(seeds)), fix)
-    device = dataset.images.device
+    for row in rows:
+        if row.ndim != 1 or row.dtype != torch.int64:
+            raise WrongType("rows", (row.dtype, tuple(row.shape)), "Pass int64 positions, (m,).")
+        if len(row) and not 0 <= int(row.min()) <= int(row.max()) < len(dataset):
+            raise UnknownIds("rows", row, f"Pass positions from 0 to {len(dataset) - 1}.")
+    dataset = dataset if device is None else dataset.to(device)
+    place = dataset.images.device
     rate, noise = recipe.sample_rate(size), recipe.noise_multiplier(size)
     start = initial_ensemble(model, numbers, seed)
-    weights = [weight.to(device) for weight in start.weights]
-    biases = [bias.to(device) for bias in start.biases]
+    inner = dataset.images[0].numel(), dataset.num_classes
+    if (start.weights[0].shape[1], start.weights[-1].shape[2]) != inner:
+        sizes = (start.weights[0].shape[1], start.weights[-1].shape[2])
+        fix = f"Pass one that takes {inner[0]} numbers and returns {inner[1]} logits."
+        raise WrongShape("model", sizes, fix)
+    weights = [weight.to(place) for weight in start.weights]
+    biases = [bias.to(place) for bias in start.biases]
     momenta = [torch.zeros_like(p) for pair in zip(weights, biases, strict=True) for p in pair]
     images, labels = dataset.images.flatten(1), dataset.labels
     draws = [generator(own, "draws") for own in seeds]
-    noises = [generator(own, "noise", device=device) for own in seeds]
-    for learning_rate in recipe.rates(size):
+    noises = [generator(own, "noise", device=place) for own in seeds]
+    rates = recipe.rates(size)
+    for learning_rate in progress_bar(rates, desc="private networks", enabled=progress):
         drawn = [
-            row[torch.rand(len(row), generator=stream) < rate]
+            row[torch.rand(len(row), generator=stream, device="cpu") < rate]
             for row, stream in zip(rows, draws, strict=True)
         ]
-        places = nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=-1).to(device)
+        places = nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=-1).to(place)
         real = places >= 0
         gradients = _clipped_sums(
             images, labels, places.clamp(min=0), real, weights, biases, recipe
         )
-        for stream, place in zip(noises, range(len(rows)), strict=True):
+        for number, stream in enumerate(noises):
             for gradient in gradients:
-                _add_noise(gradient[place], noise * recipe.clip, stream)
+                _add_noise(gradient[number], noise * recipe.clip, stream)
         parameters = [p for pair in zip(weights, biases, strict=True) for p in pair]
         for parameter, momentum, gradient in zip(parameters, momenta, gradients, strict=True):
             momentum.mul_(recipe.momentum).add_(gradient, alpha=1 / recipe.batch_size)

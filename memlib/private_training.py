@@ -27,15 +27,16 @@ from memlib.accounting import (
 )
 from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.data import Dataset
+from memlib.dynamics import evaluation
 from memlib.errors import (
     InvalidInput,
+    NotDifferentiable,
     NotPositive,
     TooLarge,
     TrainingDiverged,
-    WrongShape,
     WrongType,
 )
-from memlib.piecewise import refuse_mixing
+from memlib.piecewise import check_logits, refuse_mixing
 from memlib.training import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
@@ -235,7 +236,8 @@ def train_private(
         InvalidInput: The model has a layer that mixes samples or keeps statistics of them, or
             nothing to train; or see `memlib.accounting.noise_for`.
         TooLarge: The expected batch is larger than the size.
-        WrongShape: The model's output is not (b, k).
+        NotDifferentiable: The logits do not depend on a weight that is to be trained.
+        WrongShape: The model does not take the images, or its output is not (b, k).
         NotPositive: chunk, size or seed is too small.
         TrainingDiverged: The loss became NaN or infinite.
         ForeignResult: The checkpoint is of another run.
@@ -270,6 +272,8 @@ def train_private(
     place = runtime.device() if device is None else torch.device(device)
     model.to(place)
     dataset = dataset.to(place)
+    check_logits(model, dataset.images[:1], dataset.num_classes)
+    _refuse_dead(model, dataset.images[:1])
     draws = runtime.generator(seed, "draws")
     noises = runtime.generator(seed, "noise", device=place)
     history = PrivateHistory(noise, rate)
@@ -280,8 +284,7 @@ def train_private(
             total=recipe.epochs * per_epoch, desc="private training", enabled=progress
         ) as bar,
     ):
-        if len(dataset):
-            refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
+        refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
 
         def state() -> dict[str, Any]:
             random = [draws.get_state(), noises.get_state()]
@@ -302,14 +305,15 @@ def train_private(
             write_checkpoint(path, settings, state())
         for epoch in range(len(history.loss), recipe.epochs):
             started = time.perf_counter()
-            total, drawn = torch.zeros((), dtype=torch.float64), 0
+            total, drawn = 0.0, 0
             for number in range(epoch * per_epoch, (epoch + 1) * per_epoch):
                 optimizer.param_groups[0]["lr"] = rates[number]
-                batch = (torch.rand(len(dataset), generator=draws) < rate).nonzero()[:, 0]
+                chances = torch.rand(len(dataset), generator=draws, device="cpu")
+                batch = (chances < rate).nonzero()[:, 0]
                 total += _step(model, optimizer, dataset, batch, chunk)
                 drawn += len(batch)
                 bar.update()
-            mean = float(total) / drawn if drawn else math.nan
+            mean = total / drawn if drawn else math.nan
             if drawn and not math.isfinite(mean):
                 raise TrainingDiverged(
                     f"The loss became {mean} in epoch {epoch} at learning rate {recipe.lr:g} and "
@@ -373,27 +377,25 @@ def _expected_warnings() -> Iterator[None]:
         yield
 
 
-def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chunk: int) -> Tensor:
+def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chunk: int) -> float:
     """Take one step on the samples drawn, a chunk at a time; return the sum of their losses."""
-    total = torch.zeros((), dtype=torch.float64)
     if len(batch) == 0:
         for parameter in optimizer.params:
             parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return total
+        return 0.0
+    total = 0.0
     places = batch.to(dataset.images.device).split(chunk)
     for number, part in enumerate(places, 1):
-        logits = model(dataset.images[part])
-        if logits.shape != (len(part), dataset.num_classes):
-            fix = f"The model must return logits of shape ({len(part)}, {dataset.num_classes})."
-            raise WrongShape("model", tuple(logits.shape), fix)
-        losses = F.cross_entropy(logits, dataset.labels[part], reduction="none")
+        losses = F.cross_entropy(
+            model(dataset.images[part]), dataset.labels[part], reduction="none"
+        )
         losses.sum().backward()
         optimizer.signal_skip_step(number < len(places))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        total += losses.detach().sum(dtype=torch.float64).cpu()
+        total += float(losses.detach().sum(dtype=torch.float64))
     return total
 
 
@@ -417,6 +419,20 @@ def _refuse_mixing(model: nn.Module) -> None:
             )
     if not any(p.requires_grad for p in model.parameters()):
         raise InvalidInput("model", type(model).__name__, "Pass one with weights to train.")
+
+
+def _refuse_dead(model: nn.Module, images: Tensor) -> None:
+    """Raise NotDifferentiable for a weight to be trained that the logits do not depend on."""
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    with evaluation(model), torch.enable_grad():
+        # With the images too, so that there is a graph whatever the weights do.
+        images = images.detach().requires_grad_()
+        total = model(images).sum() + 0 * images.sum()
+        found = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
+    for (name, _), gradient in zip(named, found, strict=True):
+        if gradient is None:
+            fix = "Its gradient cannot be clipped: use it, or freeze it by requires_grad_(False)."
+            raise NotDifferentiable("model", f"weight {name!r}", fix)
 
 
 def _check_positive(name: str, value: object) -> None:
