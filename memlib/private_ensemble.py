@@ -87,10 +87,13 @@ def train_private_ensemble(
         sizes = (start.weights[0].shape[1], start.weights[-1].shape[2])
         fix = f"Pass one that takes {inner[0]} numbers and returns {inner[1]} logits."
         raise WrongShape("model", sizes, fix)
-    weights = [weight.to(place) for weight in start.weights]
+    # (M, out, in), as Opacus has them: noise is added in the order that it is drawn in.
+    weights = [weight.to(place).mT.contiguous() for weight in start.weights]
     biases = [bias.to(place) for bias in start.biases]
-    momenta = [torch.zeros_like(p) for pair in zip(weights, biases, strict=True) for p in pair]
+    parameters = [p for pair in zip(weights, biases, strict=True) for p in pair]
+    momenta = [torch.zeros_like(parameter) for parameter in parameters]
     images, labels = dataset.images.flatten(1), dataset.labels
+    lengths = images.square().sum(1)
     draws = [generator(own, "draws") for own in seeds]
     noises = [generator(own, "noise", device=place) for own in seeds]
     rates = recipe.rates(size)
@@ -102,56 +105,58 @@ def train_private_ensemble(
         places = nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=-1).to(place)
         real = places >= 0
         gradients = _clipped_sums(
-            images, labels, places.clamp(min=0), real, weights, biases, recipe
+            images, lengths, labels, places.clamp(min=0), real, weights, biases, recipe.clip
         )
         for number, stream in enumerate(noises):
             for gradient in gradients:
                 _add_noise(gradient[number], noise * recipe.clip, stream)
-        parameters = [p for pair in zip(weights, biases, strict=True) for p in pair]
         for parameter, momentum, gradient in zip(parameters, momenta, gradients, strict=True):
-            momentum.mul_(recipe.momentum).add_(gradient, alpha=1 / recipe.batch_size)
-            parameter.add_(momentum, alpha=-learning_rate)
-    return Ensemble(tuple(weights), tuple(biases))
+            if recipe.momentum:
+                step = momentum.mul_(recipe.momentum).add_(gradient, alpha=1 / recipe.batch_size)
+            else:  # the same, without a pass over the momenta
+                step = gradient.mul_(1 / recipe.batch_size)
+            parameter.add_(step, alpha=-learning_rate)
+    return Ensemble(tuple(weight.mT.contiguous() for weight in weights), tuple(biases))
 
 
 def _clipped_sums(
     images: Tensor,
+    lengths: Tensor,
     labels: Tensor,
     places: Tensor,
     real: Tensor,
     weights: list[Tensor],
     biases: list[Tensor],
-    recipe: PrivateRecipe,
+    clip: float,
 ) -> list[Tensor]:
     """Return the sums of the clipped gradients: weight, bias, weight, bias, as the layers go.
 
     Args:
+        lengths: The squared lengths of the images, (n,).
         places: Positions (M, b), and with `real` (M, b) which of them were drawn.
+        weights: (M, out, in), as are the gradients.
     """
     below = [images[places]]
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-        below.append(torch.baddbmm(bias, below[-1], weight).relu_())
-    error = torch.baddbmm(biases[-1], below[-1], weights[-1]).softmax(-1)
+        below.append(torch.baddbmm(bias, below[-1], weight.mT).relu_())
+    error = torch.baddbmm(biases[-1], below[-1], weights[-1].mT).softmax(-1)
     error -= nn.functional.one_hot(labels[places], error.shape[-1])
     errors = [error]
     for layer in range(len(weights) - 1, 0, -1):
-        error = torch.bmm(error, weights[layer].transpose(1, 2)).mul_(below[layer] > 0)
+        error = torch.bmm(error, weights[layer]).mul_(below[layer] > 0)
         errors.insert(0, error)
-    squares = [
-        e.square().sum(2) * (a.square().sum(2) + 1) for a, e in zip(below, errors, strict=True)
-    ]
+    inner = [lengths[places], *(hidden.square().sum(2) for hidden in below[1:])]
+    squares = [e.square().sum(2) * (a + 1) for a, e in zip(inner, errors, strict=True)]
     norms = torch.stack(squares).sum(0).sqrt_()
-    factors = (recipe.clip / (norms + _SMALL)).clamp_(max=1.0) * real
+    factors = (clip / (norms + _SMALL)).clamp_(max=1.0) * real
     gradients = []
     for inputs, error in zip(below, errors, strict=True):
         error *= factors[:, :, None]
-        gradients += [torch.bmm(inputs.transpose(1, 2), error), error.sum(1, keepdim=True)]
+        gradients += [torch.bmm(error.mT, inputs), error.sum(1, keepdim=True)]
     return gradients
 
 
 def _add_noise(gradient: Tensor, deviation: float, stream: torch.Generator) -> None:
-    """Add normal noise to one network's gradient, (in, out) or (1, out), in Opacus' layout."""
+    """Add normal noise to one network's gradient, (out, in) or (1, out)."""
     if deviation:
-        shape = gradient.T.shape
-        drawn = torch.normal(0.0, deviation, shape, generator=stream, device=gradient.device)
-        gradient += drawn.T
+        gradient += torch.empty_like(gradient).normal_(0.0, deviation, generator=stream)
