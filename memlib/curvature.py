@@ -108,9 +108,11 @@ def input_curvature(
       `"forward-over-reverse"` is the derivative of the gradient g along v: one pass for g, and its
       tangents along as many v as memory allows at once. `"reverse-over-reverse"` is the gradient
       of g . v: one graph of g, and a backward pass through it per probe. Both multiply as much
-      and give the same numbers up to rounding. On one core, with ten probes, forward over reverse
-      took 0.8 of the time on three CNNs and 1.0 on two MLPs (0.75 of it in batches of 16), so it
-      is the default; the other is for layers without a derivative in forward mode.
+      and give the same numbers up to rounding. On one core and with ten probes, forward over
+      reverse took 0.75 to 0.95 of the time of the other on three CNNs and the same on two MLPs, so
+      it is the default; with a single probe of an MLP it took 1.8 of the time, and its first call
+      loads rules of PyTorch for a second. The other mode also takes layers that have no derivative
+      in forward mode.
     - `"finite-difference"`, the way of Eq. 14 of `privacy`: (g(x + h v) - g(x)) / h for H v, with
       step h and the gradient g, whose value at x is computed once. See `Curvature` for the three
       normalizations in use, and `finite_difference_errors` for what the step does.

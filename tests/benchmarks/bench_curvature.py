@@ -4,7 +4,7 @@ The exact value of a sample with C classes costs one forward and C - 1 backward 
 of finite differences 11 of both: with a backward pass in the input as dear as a forward pass, a
 ratio of 10 / 22. The reference is finite differences as the papers' own code takes them,
 re-implemented from its description: batch by batch, one probe after the other, and the base
-gradient again for every probe.
+gradient again for every probe. Hutchinson's products are taken in both modes, with the same signs.
 
 How near that is to the limit: the operations that cannot be avoided are the products of the
 backward passes, printed as a share of the machine's own rate of float32 matrix products. By the
@@ -103,6 +103,13 @@ def errors(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     for (estimator, probes), call in variants.items():
         name = estimator if estimator == "exact" else f"{estimator}, {probes} probes"
         row(name, statistics.median(times[estimator, probes]), call().square, base)
+    forward, reverse = (
+        times[f"hutchinson, {way} over reverse", 10] for way in ("forward", "reverse")
+    )
+    ratio = statistics.median(a / b for a, b in zip(forward, reverse, strict=True))
+    print(
+        f"  hutchinson, 10 probes: forward over reverse takes {ratio:.2f} of reverse over reverse"
+    )
     own = interleaved({"reference": partial(reference, model, images, labels)}, 2)
     found = reference(model, images, labels) / STEP**2
     row("reference, 10 probes", statistics.median(own["reference"]), found, base)
