@@ -57,6 +57,7 @@ _SUBMODULES = frozenset(
         "runs",
         "runtime",
         "selfcheck",
+        "shards",
         "splits",
         "stability",
         "summarize",

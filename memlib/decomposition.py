@@ -26,6 +26,7 @@ from memlib.errors import InvalidInput, NotPositive
 from memlib.runs import draw_subsets
 from memlib.runtime import device, rng, scale, seeded
 from memlib.runtime import progress as progress_bar
+from memlib.shards import training_sets
 from memlib.stability import masked_mean
 from memlib.training import History, fit, predict
 
@@ -177,11 +178,10 @@ def _batched(
         for place, sums in enumerate(looks):
             _add(sums, _look(ensemble.predict(place, dataset), dataset.labels))
 
-    rows = torch.from_numpy(np.nonzero(members)[1].reshape(len(members), -1))
     ensemble = train_ensemble(
         build,
         dataset,
-        rows,
+        training_sets(members),
         Recipe(**settings),
         numbers=numbers,
         seed=seed,
