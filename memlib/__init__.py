@@ -37,6 +37,7 @@ _SUBMODULES = frozenset(
         "dynamics",
         "ensemble",
         "errors",
+        "files",
         "first_layer",
         "influence",
         "information",

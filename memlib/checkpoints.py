@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from memlib.errors import CorruptResult, ForeignResult, shorten
-from memlib.results import atomic_path
+from memlib.files import atomic_path
 
 _FORMAT = "memlib checkpoint 1"
 

@@ -116,7 +116,7 @@ def fit(
         checkpoint: File written atomically before the first epoch and after each. If it exists,
             training goes on where it was, whatever the weights and the tracker hold by then, and
             the result equals the uninterrupted one; if it holds a finished run, fit returns at
-            once with its weights.
+            once with its weights. A run that fails before its first step leaves none.
         progress: Show a bar; None: only where standard error is a terminal.
         device: Where to train; None takes `memlib.device()`.
 
@@ -186,7 +186,7 @@ def fit(
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
     history = History()
     with (
-        _left_clean(model, tracker),
+        _left_clean(model, tracker, path),
         runtime.seeded(seed, "training"),
         runtime.progress(total=epochs * steps, desc="training", enabled=progress) as bar,
     ):
@@ -236,14 +236,24 @@ def fit(
 
 
 @contextmanager
-def _left_clean(model: nn.Module, tracker: DynamicsTracker | None) -> Iterator[None]:
-    """Put the model's mode back at the end; after an error, drop the tracker's open epoch."""
+def _left_clean(
+    model: nn.Module, tracker: DynamicsTracker | None, checkpoint: Path | None
+) -> Iterator[None]:
+    """Put the model's mode back at the end; after an error, drop the tracker's open epoch.
+
+    An error before the first step also removes the checkpoint that the run began with: the weights
+    are still those it holds, and the next call may be one with other settings.
+    """
     was_training = model.training
+    fresh = None if checkpoint is None or checkpoint.exists() else checkpoint
+    before = [parameter._version for parameter in model.parameters()]
     try:
         yield
     except BaseException:
         if tracker is not None:
             tracker.drop_epoch()
+        if fresh and before == [parameter._version for parameter in model.parameters()]:
+            fresh.unlink(missing_ok=True)
         raise
     finally:
         model.train(was_training)
