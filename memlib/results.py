@@ -54,9 +54,9 @@ class Provenance:
         settings: Everything that determines the numbers, the seed included; JSON values. Tuples
             become lists, NumPy numbers plain ones.
         versions: Version of Python and of each package that matters.
-        wall_seconds: Seconds that it took. Of what is computed in parts that are kept (shards of
-            networks, sets of them, epochs behind a checkpoint), the parts of earlier calls are
-            added up, and parts that ran side by side count one by one.
+        wall_seconds: Seconds that it took. Where finished parts are kept (shards and sets of
+            networks, the epochs of `memlib score`), the sum over the parts, those of earlier calls
+            included; parts that ran side by side count one by one. Else those of the last call.
         source_hash: `source_hash()` of the memlib that computed it.
         created: Day, UTC, as 2026-01-31.
 

@@ -18,7 +18,7 @@ from memlib import runtime
 from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.curvature import input_curvature
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, evaluation
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     InvalidInput,
     NotPositive,
@@ -27,6 +27,7 @@ from memlib.errors import (
     UnknownName,
     WrongShape,
 )
+from memlib.losses import evaluation
 
 _HELD = 2**22  # logits held back before they are counted and given to the tracker
 _PADDING = 4  # pixels on each side before the random crop, as usual on CIFAR

@@ -17,8 +17,9 @@ from torch import nn
 
 from memlib import data, models, results, runtime, training
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, input_gradients
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import NotPositive, UnknownName, WrongShape
+from memlib.losses import input_gradients
 
 STORED = "fmnist-mini-loss-and-gradient.npz"
 NAMES = {"mlp": "MLP", "small-cnn": "CNN", "resnet18": "ResNet-18"}  # as labs and figures say

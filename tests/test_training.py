@@ -17,7 +17,7 @@ from torch import nn
 
 from memlib import errors, runtime, training
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, input_gradients
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     CorruptResult,
     ForeignResult,
@@ -29,6 +29,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.losses import input_gradients
 from memlib.training import fit, learning_rates, predict
 
 
