@@ -22,6 +22,7 @@ _SUBMODULES = frozenset(
     {
         "accounting",
         "attacks",
+        "batches",
         "bounds",
         "check",
         "checkpoints",
@@ -60,6 +61,7 @@ _SUBMODULES = frozenset(
         "results",
         "runs",
         "runtime",
+        "schedules",
         "selfcheck",
         "shards",
         "splits",

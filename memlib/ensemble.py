@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from memlib.errors import InvalidInput, UnknownName, WrongShape
 from memlib.runtime import generator, seeded, whole_number
-from memlib.training import learning_rates
+from memlib.schedules import learning_rates
 
 if TYPE_CHECKING:
     from memlib.data import Dataset

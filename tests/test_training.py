@@ -30,7 +30,8 @@ from memlib.errors import (
     WrongType,
 )
 from memlib.losses import input_gradients
-from memlib.training import fit, learning_rates, predict
+from memlib.schedules import learning_rates
+from memlib.training import fit, predict
 
 
 def small_data(n=50, channels=1, classes=3):
@@ -594,7 +595,7 @@ class Harmful:
 
 
 @pytest.mark.parametrize("track", ["train", "eval"])
-def test_a_run_that_fails_before_its_first_step_leaves_no_checkpoint(track, tmp_path):
+def test_a_run_that_fails_in_its_first_batch_leaves_no_checkpoint(track, tmp_path):
     data, path = small_data(), tmp_path / "run.pt"
     tracker = DynamicsTracker(data.ids, data.num_classes)
     call = {"epochs": 2, "tracker": tracker, "track": track, "checkpoint": path}

@@ -1,5 +1,7 @@
 """The command line: `memlib data`, `score`, `trajectories`, `memorization`, `detect`, and so on."""
 
+from collections.abc import Callable
+
 import typer
 
 from memlib.cli.claims import ledger
@@ -9,7 +11,7 @@ from memlib.cli.one import score, trajectories
 
 __all__ = ["app"]
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "data": data,
     "score": score,
     "trajectories": trajectories,
