@@ -377,7 +377,7 @@ def test_no_writer_removes_what_another_is_writing(tmp_path):
 
 def test_what_another_machine_wrote_is_removed_after_a_day(tmp_path):
     for age, name in ((80_000, "fresh"), (90_000, "stale")):
-        path = tmp_path / f".r.{'0' * 8}-1-{hashlib.md5(name.encode()).hexdigest()[:8]}.tmp"
+        path = tmp_path / f".r.{'0' * 8}-99999999-{hashlib.md5(name.encode()).hexdigest()[:8]}.tmp"
         path.write_text(name)
         os.utime(path, (time.time() - age,) * 2)
     with files.atomic_path(tmp_path / "r") as temporary:
