@@ -391,7 +391,9 @@ class DynamicsTracker:
     def state_dict(self) -> dict[str, Any]:
         """Return everything as CPU tensors and plain values, for `torch.save`.
 
-        `torch.load(..., weights_only=True)` reads it back.
+        Returns:
+            Copies, so that the tracker may go on; `torch.load(..., weights_only=True)` reads them
+            back. Batches that wait are reduced first, with the errors of `end_epoch`.
         """
         self._flush()
         return {

@@ -58,7 +58,11 @@ class Places:
         return positions
 
     def to(self, device: torch.device) -> "Places":
-        """Return the same on a device."""
+        """Return the same on a device.
+
+        Args:
+            device: Where the ids to look up will be.
+        """
         table = None if self.table is None else self.table.to(device)
         ids, ordered, order = (part.to(device) for part in (self.ids, self.ordered, self.order))
         return replace(self, ids=ids, ordered=ordered, order=order, table=table)

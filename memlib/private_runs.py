@@ -135,7 +135,18 @@ def pair_settings(
     shard: int,
     method: Method,
 ) -> dict[str, Any]:
-    """Return all that determines the numbers of a set of private runs, as plain values."""
+    """Return all that determines the numbers of a set of private runs, as plain values.
+
+    Args:
+        dataset: As in `private_runs`, as are `model`, `recipe`, `pairs`, `seed`, `targets`,
+            `shard` and `method`.
+
+    Returns:
+        Settings for `memlib.results.provenance`.
+
+    Raises:
+        NotPositive: `shard` is below 1.
+    """
     call: dict[str, Any] = {"recipe": recipe, "targets": targets, "method": method}
     call |= {"shard": whole_number("shard", shard), "pairs": pairs, "seed": seed}
     return run_settings(dataset, model, **call)

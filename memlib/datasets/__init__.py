@@ -1,6 +1,9 @@
 """Where the images come from: the files shipped here, a folder, or torchvision's download.
 
-Each reader returns raw pixels; `memlib.data.load` normalizes them and checks the result.
+Each reader takes which split to read (`train` for training images, else test images) and the root,
+the folder that holds the data or takes the download, or None for `home()`. It returns raw pixels,
+which `memlib.data.load` normalizes and checks, and raises `MissingData` where they cannot be had,
+`CorruptResult` where a file is damaged.
 """
 
 import gzip

@@ -58,5 +58,9 @@ def style() -> Iterator[None]:
 
 
 def color(index: int) -> str:
-    """Return the color of the series with this index."""
+    """Return the color of a series, as a hexadecimal code.
+
+    Args:
+        index: Its number from 0; the colors repeat after six.
+    """
     return list(COLORS.values())[index % len(COLORS)]
