@@ -13,6 +13,7 @@ from memlib.errors import EmptySelection, UnknownName
 from memlib.plotting.look import GRAY, LINES, MARKERS, color, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from memlib.membership import Roc
@@ -107,12 +108,28 @@ def lines(
             axis.set_xticks(x, [f"{value:g}" for value in x])
         if "y" in log:
             axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.yaxis.set_major_formatter("{x:g}")
+            low, high = axis.get_ylim()
+            if high < 1e5 * low:  # else powers of ten
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")
         axis.minorticks_off()
         if len(series) > 1:
-            axis.legend()
+            _place_legend(axis)
     return figure
+
+
+def _place_legend(axis: Axes) -> None:
+    """Put the legend where it has most room, and above the axes if it covers a curve there too."""
+    legend = axis.legend()
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    lines = [line.get_transform().transform_path(line.get_path()) for line in axis.lines]
+    bands = [c.get_transform().transform_path(p) for c in axis.collections for p in c.get_paths()]
+    covered = any(line.intersects_bbox(box, filled=False) for line in lines)
+    if covered or any(band.intersects_bbox(box) for band in bands):
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def dots(
