@@ -337,14 +337,15 @@ def subset_sets(
         progress: Show a bar; None: only where standard error is a terminal.
 
     Returns:
-        The data set, and the sets by name (`"MLP"`, `"CNN"` or `"ResNet-18"`).
+        The data set, on the accelerator at `"gpu"`, and the sets by name (`"MLP"`, `"CNN"` or
+        `"ResNet-18"`).
 
     Raises:
         MissingData: CIFAR-100 is not there; the message says how to get it.
     """
     if scale() == "gpu":
-        dataset, out = data.load("cifar100"), Path(folder) / "cifar100-cumulative.npz"
-        found = record(dataset.to(device()), networks, out=out, epochs=epochs, progress=progress)
+        dataset, out = data.load("cifar100").to(device()), Path(folder) / "cifar100-cumulative.npz"
+        found = record(dataset, networks, out=out, epochs=epochs, progress=progress)
     else:
         dataset, found = data.load("fmnist-mini"), load()
     names = dict.fromkeys(trajectories.NAMES[runs.model] for runs in found)
