@@ -67,7 +67,7 @@ def overview(master: Path, assignment: Assignment) -> list[tuple[str, str, str]]
 def told_mistake(
     assignment: Assignment, solution: dict[str, Any], answer: WrongAnswer
 ) -> tuple[int, int]:
-    """How many parts of its question a wrong answer fails, and of how many; one names the mistake."""
+    """Return how many parts a wrong answer fails, and of how many; one names the mistake."""
     space = dict(solution)
     exec(answer.source, space)
     failed = failures(assignment, answer.question, space)
