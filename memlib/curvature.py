@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from memlib import runtime
 from memlib.curvature_estimators import Draw, Mode, differences, entrance, exact, hutchinson
-from memlib.dynamics import evaluation
 from memlib.errors import (
     EmptySelection,
     LabelOutOfRange,
@@ -29,6 +28,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.losses import evaluation
 from memlib.piecewise import count_classes, detached, refuse_smooth
 
 Estimator = Literal["exact", "hutchinson", "finite-difference"]

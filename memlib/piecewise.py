@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memlib.dynamics import evaluation
 from memlib.errors import InvalidInput, NotDifferentiable, WrongShape
+from memlib.losses import evaluation
 from memlib.runtime import seeded
 
 Forward = Callable[[Tensor], Tensor]

@@ -27,7 +27,6 @@ from memlib.accounting import (
 )
 from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.data import Dataset
-from memlib.dynamics import evaluation
 from memlib.errors import (
     InvalidInput,
     NotDifferentiable,
@@ -36,8 +35,9 @@ from memlib.errors import (
     TrainingDiverged,
     WrongType,
 )
+from memlib.losses import evaluation
 from memlib.piecewise import check_logits, refuse_mixing
-from memlib.training import learning_rates
+from memlib.schedules import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
 
