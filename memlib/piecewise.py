@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from memlib.dynamics import evaluation
 from memlib.errors import InvalidInput, WrongShape
-from memlib.runtime import seeded
+from memlib.runtime import seeded, signs
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -31,7 +32,8 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
     """Raise unless the logits are piecewise linear in the input, as far as can be seen.
 
     The layers are known by their type; what a model does besides calling layers is seen in the
-    second derivative of its logits at the images given, in eval mode, which is zero for a
+    second derivative of its logits, in eval mode, at the images given and at as many with random
+    signs added (at blank ones alone, tanh bends as little as a line does). It is zero for a
     piecewise-linear network and nearly never for another.
 
     Args:
@@ -54,7 +56,9 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
             fix = f"It {reason}, but the exact value is for piecewise-linear networks. {_ELSE}"
             raise InvalidInput("model", value, fix)
     with evaluation(model), torch.enable_grad():
-        images = images.detach().requires_grad_()
+        drawn = signs(0, np.arange(len(images)), images[0].numel(), "piecewise")
+        noise = torch.from_numpy(drawn).to(images).view_as(images)
+        images = torch.cat([images, images + noise]).detach().requires_grad_()
         logits = detached(model)(images)
         weights = torch.linspace(1, 2, logits.shape[1], dtype=logits.dtype, device=logits.device)
         (slope,) = torch.autograd.grad((logits @ weights).sum(), images, create_graph=True)
@@ -180,7 +184,8 @@ def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
     if model._forward_pre_hooks or model._forward_hooks:  # which would not be called
         return None, model
     flat, linear = model[0], model[1]
-    if flat._forward_hooks or flat._forward_pre_hooks or linear._forward_hooks:
+    hooked = (flat._forward_hooks, flat._forward_pre_hooks, linear._forward_hooks)
+    if any(hooked) or linear._forward_pre_hooks:
         return None, model  # what they change is not in the layer's weight
     if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
         return None, model
@@ -196,8 +201,9 @@ def detached(module: nn.Module) -> Forward:
         module: Any module of one input.
 
     Returns:
-        The function; the module's own parameters are left as they are.
+        The function; the module's own parameters are left as they are, and so is what is passed
+        to a module that changes its input in place.
     """
     named = [*module.named_parameters(), *module.named_buffers()]
     tensors = {name: tensor.detach() for name, tensor in named}
-    return lambda images: functional_call(module, tensors, (images,))
+    return lambda images: functional_call(module, tensors, (images.clone(),))
