@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -232,8 +233,9 @@ def train_private(
         The history, with the parameters of the guarantee.
 
     Raises:
-        InvalidInput: The model has a layer that mixes samples or keeps statistics of them, or
-            nothing to train; or see `memlib.accounting.noise_for`.
+        InvalidInput: The model mixes samples, keeps statistics of them, changes a layer's output
+            in place, has nothing to train, or has a weight whose gradients of single samples
+            Opacus cannot see; or see `memlib.accounting.noise_for`.
         TooLarge: The expected batch is larger than the size.
         WrongShape: The model's output is not (b, k).
         NotPositive: chunk, size or seed is too small.
@@ -270,6 +272,8 @@ def train_private(
     place = runtime.device() if device is None else torch.device(device)
     model.to(place)
     dataset = dataset.to(place)
+    if len(dataset):
+        _refuse_memory(model, dataset.images[:1])
     draws = runtime.generator(seed, "draws")
     noises = runtime.generator(seed, "noise", device=place)
     history = PrivateHistory(noise, rate)
@@ -282,6 +286,7 @@ def train_private(
     ):
         if len(dataset):
             refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
+            _check_gradients(model, optimizer, dataset)
 
         def state() -> dict[str, Any]:
             random = [draws.get_state(), noises.get_state()]
@@ -384,17 +389,71 @@ def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chu
         return total
     places = batch.to(dataset.images.device).split(chunk)
     for number, part in enumerate(places, 1):
-        logits = model(dataset.images[part])
-        if logits.shape != (len(part), dataset.num_classes):
-            fix = f"The model must return logits of shape ({len(part)}, {dataset.num_classes})."
-            raise WrongShape("model", tuple(logits.shape), fix)
-        losses = F.cross_entropy(logits, dataset.labels[part], reduction="none")
+        losses = _losses(model, dataset.images[part], dataset.labels[part], dataset.num_classes)
         losses.sum().backward()
         optimizer.signal_skip_step(number < len(places))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         total += losses.detach().sum(dtype=torch.float64).cpu()
     return total
+
+
+def _losses(model: nn.Module, images: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return the cross-entropy of every sample, (b,)."""
+    logits = model(images)
+    if logits.shape != (len(images), classes):
+        fix = f"The model must return logits of shape ({len(images)}, {classes})."
+        raise WrongShape("model", tuple(logits.shape), fix)
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def _check_gradients(model: nn.Module, optimizer: Any, dataset: Dataset) -> None:
+    """Raise unless Opacus' gradients of single samples add up to PyTorch's gradient of their sum.
+
+    Opacus sees a weight where its own layer uses it, and nowhere else.
+    """
+    two = slice(0, 2)
+    optimizer.zero_grad(set_to_none=True)
+    with runtime.seeded(0, "gradients"):
+        losses = _losses(model, dataset.images[two], dataset.labels[two], dataset.num_classes)
+        losses.sum().backward()
+    whole: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter.grad is None:
+            fix = "Freeze it by requires_grad_(False)."
+            raise InvalidInput("model", f"{name}, which gets no gradient,", fix)
+        if parameter.requires_grad and parameter.grad is not None:
+            whole[name] = parameter.grad
+    largest = max(float(gradient.abs().max()) for gradient in whole.values())
+    for name, gradient in whole.items() if math.isfinite(largest) else []:
+        single: Any = getattr(model.get_parameter(name), "grad_sample", None)
+        fits = isinstance(single, Tensor) and single.shape == (len(losses), *gradient.shape)
+        if not fits or not torch.allclose(single.sum(0), gradient, rtol=1e-3, atol=1e-5 * largest):
+            fix = "Use it in its own layer only, with the samples along the first axis."
+            shown = f"{name}, whose gradients Opacus does not see one by one,"
+            raise InvalidInput("model", shown, fix)
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _refuse_memory(model: nn.Module, images: Tensor) -> None:
+    """Raise if what the model was given stays in it otherwise than through gradients.
+
+    Two copies are given different images and then the same one, with the same random numbers. They
+    must agree in their outputs then, and in their buffers.
+    """
+    left = []
+    for shift in (1, -2):
+        network = copy.deepcopy(model).train()
+        with runtime.seeded(0, "memory"), torch.no_grad():
+            network(images + shift)
+            left.append([network(images), *network.buffers()])
+    for one, other in zip(*left, strict=True):
+        if not torch.allclose(one, other, rtol=1e-4, equal_nan=True):
+            raise InvalidInput(
+                "model",
+                f"{type(model).__name__}, which remembers the images that it was given,",
+                "It keeps statistics of the data, which no noise protects; take a model without.",
+            )
 
 
 def _refuse_mixing(model: nn.Module) -> None:
@@ -406,6 +465,12 @@ def _refuse_mixing(model: nn.Module) -> None:
                 f"{type(module).__name__} at {name or 'the top'!r}",
                 "Batch norm mixes samples, so no gradient is one sample's own; take "
                 "memlib.models.with_group_norm(model).",
+            )
+        if getattr(module, "inplace", False):
+            raise InvalidInput(
+                "model",
+                f"{type(module).__name__} at {name or 'the top'!r}",
+                "It changes in place what Opacus has to see; pass inplace=False.",
             )
         own = [*module.parameters(recurse=False)]
         keeps = any(p.requires_grad for p in own) and [*module.buffers(recurse=False)]
