@@ -236,7 +236,8 @@ def epsilon_spent(noise: float, sample_rate: float, steps: int, delta: float) ->
         return math.inf
     # half of the error that `noise_for` asks for, so that what it found is never overspent
     error = max(_ERROR * coarse, _LEAST_ERROR) / 2
-    return min(coarse, _prv(sigma, rate, number, part, error))
+    # Where delta is above the delta at epsilon = 0, the accountant goes on below 0.
+    return max(0.0, min(coarse, _prv(sigma, rate, number, part, error)))
 
 
 def noise_for(epsilon: float, delta: float, sample_rate: float, steps: int) -> float:

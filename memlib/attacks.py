@@ -118,7 +118,7 @@ def _check_pairs(images: Tensor, labels: Tensor) -> None:
 
 def _check_labels(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     with torch.no_grad():
-        logits = outputs_of(model, images)
+        logits = outputs_of(model, images.clone())
     if logits.ndim != 2:
         fix = "The model must return logits of shape (batch, classes)."
         raise WrongShape("model", tuple(logits.shape), fix)
@@ -134,7 +134,7 @@ def _nearest(model: nn.Module, images: Tensor, labels: Tensor, steps: int, halvi
 
     def fooled(points: Tensor) -> Tensor:
         with torch.no_grad():
-            return (_rivals(model(points.view(shape)), labels) >= 0).any(1)
+            return (_rivals(model(points.view(shape).clone()), labels) >= 0).any(1)
 
     origin = images.flatten(1)
     wrong = fooled(origin)
@@ -180,7 +180,7 @@ def _linearized(model: nn.Module, points: Tensor, labels: Tensor) -> tuple[Tenso
     """Return `_rivals` at the points, and its gradients (b, k, d); zero for the label itself."""
     with torch.enable_grad():
         points = points.detach().requires_grad_()
-        logits = model(points)
+        logits = model(points.clone())  # which a first layer may change in place
         ahead = _rivals(logits.detach(), labels)
         slopes = torch.stack(
             [

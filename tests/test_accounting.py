@@ -160,6 +160,11 @@ def test_the_noise_for_a_budget_keeps_it_and_is_not_wasteful(epsilon):
     assert epsilon_spent(0.97 * noise, rate, steps, delta) > epsilon
 
 
+def test_a_delta_that_covers_everything_leaves_an_epsilon_of_zero():
+    assert MemorizationBound.dp_sgd(5.0, 0.1, 5).value < 0.03
+    assert epsilon_spent(5.0, 0.1, 5, delta=0.3) == 0
+
+
 def test_an_epsilon_beyond_the_accountant_is_infinite():
     assert epsilon_spent(0, 0.1, 5, 1e-5) == math.inf
     assert accounting._prv(0.2, 0.5, 20, 1e-5, 1.0) < 300

@@ -101,6 +101,17 @@ def test_the_distance_does_not_depend_on_batch_or_order_and_leaves_the_model_alo
         assert torch.equal(old, new)
 
 
+def test_a_first_layer_that_works_in_place_changes_neither_images_nor_distances():
+    torch.manual_seed(0)
+    images, relu = torch.randn(6, 4), nn.ReLU()
+    kept, model = images.clone(), nn.Sequential(relu, nn.Linear(4, 3))
+    labels = model(images).argmax(1)
+    wanted = attacks.adversarial_distance(model, images, labels)
+    relu.inplace = True
+    assert torch.equal(attacks.adversarial_distance(model, images, labels), wanted)
+    assert torch.equal(images, kept)
+
+
 def test_more_search_never_finds_more(digits, network):
     images, labels = digits.images[:40], digits.labels[:40]
     lengths = [
