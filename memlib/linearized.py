@@ -37,7 +37,7 @@ from memlib.ntk import (
     tangent_kernel,
     trainable,
 )
-from memlib.piecewise import outputs_of, refuse_mixing
+from memlib.piecewise import called, outputs_of, refuse_mixing
 from memlib.runtime import whole_number
 
 #: Images that go through a network at once where nothing is differentiated.
@@ -129,7 +129,7 @@ class LinearizedModel:
             return self.outputs + (self.kernel @ self.coefficients(descent)).view_as(self.outputs)
         images = self._checked(images)
         with torch.no_grad():
-            initial = torch.cat([self.network(part) for part in self._chunks(images)])
+            initial = torch.cat([called(self.network, {}, part) for part in self._chunks(images)])
         if self.sketch.kind != "exact":
             moved = cross_kernel(self, images, progress=False) @ self.coefficients(descent)
             return initial + moved.view_as(initial)
@@ -261,7 +261,7 @@ def prepare(
     images = images.to(device, torch.float64)
     _check_network(network, images[:1])
     with torch.no_grad():
-        outputs = torch.cat([network(part) for part in images.split(CHUNK)])
+        outputs = torch.cat([called(network, {}, part) for part in images.split(CHUNK)])
     if not bool(torch.isfinite(outputs).all()):
         raise NonFiniteNumber("model", "an output that is NaN or infinite", "Repair its weights.")
     return network, images, outputs, _targets(labels, *outputs.shape).to(device)
@@ -296,7 +296,7 @@ def check_images(images: Tensor, shape: torch.Size | None = None) -> None:
 
 def _check_network(network: nn.Module, image: Tensor) -> None:
     """Refuses outputs that are no row of floats, or that no gradient leaves."""
-    outputs = outputs_of(network, image)
+    outputs = outputs_of(network, image.clone())
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
         shown = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise WrongShape("model", shown, "It must map (n, ...) to outputs (n, k).")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain
 
 import numpy as np
 import torch
@@ -158,7 +159,7 @@ def refuse_mixing(model: nn.Module, images: Tensor) -> None:
     def beside(companion: Tensor) -> Tensor:
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}
         with seeded(0, "mixing"), torch.no_grad():
-            outputs: Tensor = functional_call(model, own, (torch.stack([images[0], companion]),))
+            outputs = called(model, own, torch.stack([images[0], companion]))
         return outputs[0]
 
     one, other = beside(images[0] + 1), beside(images[0] - 2)
@@ -201,9 +202,34 @@ def detached(module: nn.Module) -> Forward:
         module: Any module of one input.
 
     Returns:
-        The function; the module's own parameters are left as they are, and so is what is passed
-        to a module that changes its input in place.
+        The function; the module's own parameters are left as they are.
     """
     named = [*module.named_parameters(), *module.named_buffers()]
     tensors = {name: tensor.detach() for name, tensor in named}
-    return lambda images: functional_call(module, tensors, (images.clone(),))
+    return lambda images: called(module, tensors, images)
+
+
+def called(module: nn.Module, tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """Return what a module gives with other tensors in the place of some of its own.
+
+    `torch.func.functional_call` with two cares. A layer that stands at two places of a network has
+    its tensors replaced once: PyTorch, which does it twice, puts the replacements back in the end,
+    and the network has lost its parameters. And a first layer that changes its input in place gets
+    a copy.
+
+    Args:
+        module: The module; it is left as it was.
+        tensors: Parameters and buffers by name, as `named_parameters` and `named_buffers` name
+            them; one that has several names is replaced at all of them.
+        images: The input, (b, ...).
+    """
+    named = chain(module.named_parameters(), module.named_buffers())
+    new = {id(old): tensors[name] for name, old in named if name in tensors}
+    places = {
+        f"{prefix}.{name}" if prefix else name: new[id(old)]
+        for prefix, part in module.named_modules()  # each module once
+        for name, old in chain(part._parameters.items(), part._buffers.items())
+        if id(old) in new
+    }
+    result: Tensor = functional_call(module, places, (images.clone(),), tie_weights=False)
+    return result

@@ -268,6 +268,21 @@ def test_the_model_and_the_images_are_left_as_they_were(estimator):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@every_estimator
+def test_a_layer_at_two_places_keeps_its_parameters(estimator):
+    torch.manual_seed(0)
+    twice = nn.Linear(6, 6).double()
+    model = nn.Sequential(nn.Flatten(), twice, nn.ReLU(), twice, nn.Linear(6, 3).double())
+    images, labels = torch.randn(4, 1, 2, 3, dtype=torch.float64), torch.arange(4) % 3
+    parameters = list(model.parameters())
+    found = input_curvature(model, images, labels, estimator=estimator, probes=2)
+    kept = zip(parameters, model.parameters(), strict=True)
+    assert all(one is other and one.requires_grad for one, other in kept)
+    if estimator == "exact":
+        wanted = hessians(model, images, labels).diagonal(dim1=1, dim2=2).sum(1)
+        torch.testing.assert_close(found.trace, wanted)
+
+
 def test_batch_norm_and_dropout_are_taken_in_eval_mode():
     model, images, labels = case("residual")
     found = input_curvature(model, images, labels)

@@ -3,13 +3,14 @@
 import copy
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from torch import nn
 from torch.func import functional_call, jacrev
 
-from memlib import models, ntk
+from memlib import influence, models, ntk
 from memlib.descent import GradientDescent
 from memlib.errors import (
     EmptySelection,
@@ -63,6 +64,54 @@ def test_the_kernel_is_that_of_the_jacobians_in_any_memory(model, memory, monkey
     found = linear(model, torch.zeros(9, k), memory=memory)
     torch.testing.assert_close(found.kernel, j @ j.T, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(cross_kernel(found, OTHERS), others @ j.T, rtol=1e-12, atol=1e-12)
+
+
+class Tied(nn.Module):
+    """Uses the weight of its first layer twice: in a layer after it, and by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.second.weight = self.first.weight
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        inner = self.second(self.first(images.flatten(1)).relu())
+        return (inner.relu() @ self.first.weight)[:, :2]
+
+
+def reused(kind: str) -> nn.Module:
+    with seeded(0, "reused"):
+        if kind == "tied":
+            return Tied()
+        twice = nn.Linear(16, 16)
+        relu = nn.ReLU(inplace=True)
+        return nn.Sequential(relu, nn.Flatten(), twice, relu, twice, nn.Linear(16, 2))
+
+
+@pytest.mark.parametrize("kind", ["tied", "shared"])
+def test_a_weight_used_twice_is_one_weight(kind) -> None:
+    model, kept = reused(kind).double(), IMAGES.double()
+    images, parameters = kept.clone(), list(model.parameters())
+    found = linearize(model, images, CLASSES % 2, device="cpu")
+    rows = []
+    for image in kept:
+        for output in model(image[None].clone())[0]:
+            row = torch.autograd.grad(output, parameters, retain_graph=True)
+            rows.append(torch.cat([part.flatten() for part in row]))
+    j = torch.stack(rows)
+    torch.testing.assert_close(found.kernel, j @ j.T, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.outputs, model(kept.clone()).detach())
+    assert torch.equal(images, kept)
+    descent = GradientDescent(20, 1e-3)
+    change = found.weights(descent)
+    start = dict(found.network.named_parameters())
+    moved = torch.cat([(change[name] - start[name]).flatten() for name in change])
+    wanted = found.outputs + (j @ moved).view_as(found.outputs)
+    torch.testing.assert_close(found.predictions(descent, images), wanted.detach())
+    kept_parameters = zip(parameters, model.parameters(), strict=True)
+    assert all(one is other for one, other in kept_parameters)
+    loose = influence.retraining(model, images, CLASSES % 2, descent, samples=[0], device="cpu")
+    assert np.isfinite(loose.weights).all()
 
 
 def test_no_block_of_jacobians_is_larger_than_a_quarter_of_the_memory(monkeypatch) -> None:
