@@ -61,7 +61,7 @@ def influence(
     method: Method,
     loss: Loss = "squared",
     decay: float = 0.0,
-    damping: float = 0.01,
+    damping: float | None = None,
     steps: int = 1000,
     scale: float = 1000.0,
     batch_size: int | None = None,
@@ -75,7 +75,7 @@ def influence(
     """Estimate by influence functions what leaving out each sample moves.
 
     The defaults are those of `unique` (Table 2): LiSSA with 1,000 steps and scale 1,000, damping
-    0.01.
+    0.01 where there is no decay.
 
     Args:
         model: A trained network `(n, ...) -> (n, k)`, in eval mode.
@@ -87,7 +87,7 @@ def influence(
             `scale` times what it does in the other two.
         loss: `"squared"`, `|f - y|^2 / 2`, or `"cross-entropy"`.
         decay: lambda of a penalty `lambda / 2 |w|^2` on the sum of losses, as in `GradientDescent`.
-        damping: Added to the Hessian of the mean loss.
+        damping: Added to the Hessian of the mean loss; None for 0.01 without decay and 0 with it.
         steps: See `method`.
         scale: See `method`; LiSSA diverges where it is below the largest eigenvalue of H.
         batch_size: Samples of which LiSSA takes each Hessian, drawn anew; None for all.
@@ -116,6 +116,8 @@ def influence(
     if method not in ("exact", "cg", "lissa"):
         raise UnknownName("method", method, "Pass 'exact', 'cg' or 'lissa'.")
     _not_negative("decay", decay)
+    if damping is None:
+        damping = 0.0 if decay > 0 else 0.01
     _not_negative("damping", damping)
     if not scale > 0 or not math.isfinite(scale):
         raise NotPositive("scale", scale, "Pass a positive number.")

@@ -54,7 +54,7 @@ def check_system(kernel: Tensor, residuals: Tensor) -> tuple[Tensor, Tensor]:
         NonFiniteNumber: One of them holds NaN or infinity.
         EmptySelection: There is no sample.
     """
-    kernel, residuals = kernel.to(torch.float64), residuals.to(torch.float64)
+    kernel, residuals = (part.detach().to(torch.float64) for part in (kernel, residuals))
     if residuals.ndim != 2:
         raise WrongShape("residuals", tuple(residuals.shape), "Pass shape (n, k).")
     if residuals.numel() == 0:

@@ -141,7 +141,7 @@ class LinearizedModel:
 
     def _checked(self, images: Tensor) -> Tensor:
         check_images(images, self.images.shape[1:])
-        return images.to(self.images.device, torch.float64)
+        return images.detach().to(self.images.device, torch.float64)
 
     def _chunks(self, table: Tensor) -> tuple[Tensor, ...]:
         size = sum(weight.numel() for weight in trainable(self.network).values())
@@ -237,7 +237,7 @@ def cross_kernel(
     `linearize`, those of the training samples are computed once per block of images.
     """
     check_images(images, linearized.images.shape[1:])
-    other = images.to(linearized.images.device, torch.float64)
+    other = images.detach().to(linearized.images.device, torch.float64)
     network, sketch, memory = linearized.network, linearized.sketch, linearized.memory
     return tangent_kernel(network, other, linearized.images, sketch, memory, progress)
 
@@ -258,7 +258,7 @@ def prepare(
         found = runtime.device()
         device = torch.device("cpu") if found.type == "mps" else found
     network = _copy(model, device)
-    images = images.to(device, torch.float64)
+    images = images.detach().to(device, torch.float64)
     _check_network(network, images[:1])
     with torch.no_grad():
         outputs = torch.cat([called(network, {}, part) for part in images.split(CHUNK)])
@@ -320,4 +320,4 @@ def _targets(labels: Tensor, n: int, k: int) -> Tensor:
         raise WrongShape("labels", tuple(labels.shape), fix)
     if not bool(torch.isfinite(labels).all()):
         raise NonFiniteNumber("labels", "NaN or infinity", "Pass finite labels.")
-    return labels.to(torch.float64).reshape(n, k)
+    return labels.detach().to(torch.float64).reshape(n, k)

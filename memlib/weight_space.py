@@ -77,7 +77,7 @@ class Problem:
         if images is None:
             return self.images
         check_images(images, self.images.shape[1:])
-        return images.to(self.images.device, torch.float64)
+        return images.detach().to(self.images.device, torch.float64)
 
     def gradients(self, rows: Tensor) -> Tensor:
         """Return gradients of single samples' losses, `(s, d)`."""

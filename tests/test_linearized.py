@@ -26,6 +26,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.leave_one_out import squared_changes
 from memlib.linearized import LinearizedModel, cross_kernel, linearize
 from memlib.runtime import seeded
 
@@ -112,6 +113,22 @@ def test_a_weight_used_twice_is_one_weight(kind) -> None:
     assert all(one is other for one, other in kept_parameters)
     loose = influence.retraining(model, images, CLASSES % 2, descent, samples=[0], device="cpu")
     assert np.isfinite(loose.weights).all()
+
+
+def test_tensors_that_ask_for_a_gradient_get_none() -> None:
+    images, labels = IMAGES.clone().requires_grad_(), torch.ones(9, 3).requires_grad_()
+    found, plain = linear(), linearize(CNN, images, labels, device="cpu")
+    torch.testing.assert_close(plain.kernel, found.kernel)
+    assert not plain.kernel.requires_grad
+    assert not plain.residuals.requires_grad
+    others = OTHERS.clone().requires_grad_()
+    assert not cross_kernel(found, others).requires_grad
+    assert not found.predictions(DESCENTS[1], others).requires_grad
+    kernel, residuals = (part.clone().requires_grad_() for part in (found.kernel, found.residuals))
+    for descent in DESCENTS:
+        weights, predictions = squared_changes(kernel, residuals, descent)
+        assert not weights.requires_grad
+        assert not predictions.requires_grad
 
 
 def test_no_block_of_jacobians_is_larger_than_a_quarter_of_the_memory(monkeypatch) -> None:
@@ -203,6 +220,8 @@ def test_a_sketched_kernel_is_right_on_average_and_states_its_error() -> None:
         # the samples are fewer than those probed: the stated error is the whole kernel's
         assert errors == pytest.approx([sketch.kernel_error for sketch in found])
         assert (mean - exact.kernel).norm() / exact.kernel.norm() < 4 * max(errors) / 60**0.5
+        ratios = [float(sketch.kernel.trace() / exact.kernel.trace()) for sketch in found]
+        assert abs(np.mean(ratios) - 1) < 4 * np.std(ratios) / 60**0.5 < 0.2
     large = [linear(kernel="projection", size=size).kernel_error for size in (50, 5000)]
     assert large[1] < large[0] / 5
     assert exact.kernel_error == 0
