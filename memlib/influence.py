@@ -21,6 +21,7 @@ from memlib.descent import GradientDescent
 from memlib.errors import (
     DuplicateIds,
     EmptySelection,
+    InvalidInput,
     NonFiniteNumber,
     NotPositive,
     SingularKernel,
@@ -108,7 +109,8 @@ def influence(
         TooLarge: The network has too many weights for "exact".
         NotPositive: `steps` was too few for "cg", or a number is negative.
         UnknownName, NonFiniteNumber: An option cannot be used.
-        InvalidInput: As `linearize`; samples as in `Dataset.select`.
+        InvalidInput: The Hessian is not symmetric ("exact"); as `linearize`; samples as in
+            `Dataset.select`.
 
     Cost: per sample `steps` passes through the training samples (through a batch for LiSSA); the
     exact method takes d of them in all and d^3 operations.
@@ -250,6 +252,10 @@ def _factor(problem: Problem, shift: float, damping: float, memory: int) -> Tens
     rows = torch.arange(len(problem.images), device=device)
     unit = torch.eye(d, dtype=torch.float64, device=device)
     matrix = torch.cat([problem.curve(part, rows) for part in unit.split(_vectors(memory, d))])
+    if float((matrix - matrix.T).abs().max()) > 1e-6 * float(matrix.abs().max()):
+        # so of PyTorch's weight norm, on the CPU
+        fix = "PyTorch's second derivatives of a layer are wrong: replace it."
+        raise InvalidInput("model", "a Hessian that is not symmetric", fix)
     matrix = (matrix + matrix.T) / 2 + shift * unit
     factor, failed = torch.linalg.cholesky_ex(matrix)
     tiny = d * torch.finfo(matrix.dtype).eps * float(matrix.diagonal().max())

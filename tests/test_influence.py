@@ -173,6 +173,10 @@ def test_what_cannot_be_solved_or_trained_says_so_and_what_to_do() -> None:
         influence(MLP, IMAGES, CLASSES, method="lissa", scale=1e-3, steps=200)
     with pytest.raises(SingularKernel, match="larger damping"):  # more weights than samples
         influence(LINEAR, IMAGES, LABELS, method="exact", damping=0.0)
+    normed = nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
+    nn.utils.parametrizations.weight_norm(normed[1])  # PyTorch differentiates it once only
+    with pytest.raises(InvalidInput, match="not symmetric"):
+        influence(normed, IMAGES, LABELS, method="exact", damping=9.0)
     with pytest.raises(NotPositive, match="more steps"):
         influence(MLP, IMAGES, CLASSES, method="cg", steps=1, damping=5.0)
     wide = models.mlp((1, 4, 4), classes=3, width=600)
