@@ -57,7 +57,7 @@ def test_one_sampled_step_has_the_sampling_rate_times_the_gaussian_distance(nois
 
 @pytest.mark.parametrize(("noise", "steps"), [(10.0, 500), (2.0, 2000)])
 def test_the_bound_is_tight_where_a_step_costs_little(noise, steps):
-    """Many steps that cost little are Gaussian: mu = q sqrt(T (e^(1/sigma^2) - 1)) (Bu, 2020)."""
+    """Many steps that cost little are Gaussian: mu = q sqrt(T (e^(1/sigma^2) - 1))."""
     limit = MemorizationBound.gaussian(1e-4 * math.sqrt(steps * math.expm1(noise**-2))).value
     assert MemorizationBound.dp_sgd(noise, 1e-4, steps).value == pytest.approx(limit, rel=0.02)
 
