@@ -357,6 +357,13 @@ class Remembering(nn.Module):
         return images - before
 
 
+def test_a_buffer_that_images_do_not_change_is_no_memory(digits):
+    model = network()
+    model.register_buffer("mask", torch.tensor([True, False]))
+    model.register_buffer("none", torch.zeros(0))
+    train_private(model, digits, replace(RECIPE, epochs=1))
+
+
 @pytest.mark.parametrize("kept", ["buffer", "assigned", "attribute"])
 def test_a_model_that_remembers_the_images_is_refused(digits, kept):
     model = nn.Sequential(Remembering(kept), *network())
