@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memlib.dynamics import evaluation, input_gradients
 from memlib.errors import (
     LabelOutOfRange,
     NonFiniteImages,
@@ -22,6 +21,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.losses import evaluation, input_gradients
 from memlib.membership import lira, roc
 from memlib.piecewise import outputs_of
 from memlib.runtime import open_fraction, rng, whole_number

@@ -30,7 +30,7 @@ from memlib.runtime import open_fraction, rng, seeded, whole_number
 from memlib.training import fit
 
 if TYPE_CHECKING:
-    from memlib.runs import Factory
+    from memlib.shards import Factory
 
 Plant = Callable[[Dataset, int], tuple[Dataset, np.ndarray]]
 TROUBLES = (

@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memlib import runtime
-from memlib.dynamics import evaluation
 from memlib.errors import (
     EmptySelection,
     LabelOutOfRange,
@@ -29,6 +28,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.losses import evaluation
 from memlib.piecewise import Forward, count_classes, detached, refuse_smooth, split
 
 Estimator = Literal["exact", "hutchinson", "finite-difference"]

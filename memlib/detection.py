@@ -26,9 +26,10 @@ from memlib.errors import (
     WrongShape,
 )
 from memlib.piecewise import is_piecewise_linear
-from memlib.runs import run_settings, subset_runs
+from memlib.runs import subset_runs
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import rng, seeded
+from memlib.shards import run_settings
 from memlib.splits import confident_learning, out_of_fold, second_split_forgetting
 from memlib.stability import memorization_scores
 from memlib.training import fit, predict
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from memlib.corruptions import Plant
     from memlib.data import Dataset
-    from memlib.runs import Factory
+    from memlib.shards import Factory
 
 _DYNAMICS = (
     "csl",

@@ -205,6 +205,7 @@ def roc(
         UnknownName: There is no such band.
         FractionOutOfRange: The level is outside (0, 1).
         InvalidInput: A rate is outside [0, 1] or the rates decrease, or all are members or none.
+        NonFiniteNumber: A score is NaN.
         WrongShape: Scores and truth have different shapes.
         NotPositive: `resamples` is below 1, or the seed negative.
 

@@ -139,7 +139,12 @@ def _signs(sketch: Sketch, name: str, part: int, rows: int, device: torch.device
 
 
 def sketch_error(network: nn.Module, images: Tensor, sketch: Sketch, memory: int) -> float:
-    """Return the relative error (Frobenius) of a sketched kernel on a random few of the samples."""
+    """Return the relative error (Frobenius) of a sketched kernel on a random few of the samples.
+
+    Args:
+        network: As in `tangent_kernel`, as are `sketch` and `memory`.
+        images: `(n, ...)`, from which the few are drawn.
+    """
     if sketch.kind == "exact":
         return 0.0
     draw = runtime.rng(sketch.seed, "probed")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memlib.dynamics import evaluation
 from memlib.errors import InvalidInput, WrongShape
+from memlib.losses import evaluation
 from memlib.runtime import seeded, signs
 
 Forward = Callable[[Tensor], Tensor]

@@ -18,9 +18,9 @@ from memlib.curvature import input_curvature
 from memlib.errors import EmptySelection, InvalidInput, WrongShape, WrongType
 from memlib.private_runs import draw_pairs, pair_settings, private_runs
 from memlib.private_training import PrivateHistory, PrivateRecipe, train_private
-from memlib.runs import Factory, Method
 from memlib.runtime import open_fraction, seeded, whole_number
 from memlib.runtime import progress as progress_bar
+from memlib.shards import Factory, Method
 from memlib.stability import memorization_scores
 from memlib.training import predict
 

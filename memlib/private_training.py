@@ -37,7 +37,7 @@ from memlib.errors import (
     WrongType,
 )
 from memlib.piecewise import refuse_mixing
-from memlib.training import learning_rates
+from memlib.schedules import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
 

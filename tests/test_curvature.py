@@ -12,7 +12,7 @@ from torch import nn
 from memlib import curvature, models, runtime, training
 from memlib.curvature import finite_difference_errors, input_curvature
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, input_gradients
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     EmptySelection,
     ForeignResult,
@@ -25,6 +25,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.losses import input_gradients
 from tests.test_bad_input import check, far, not_finite, not_whole, same, too_small, words
 
 ESTIMATORS = ("exact", "hutchinson", "finite-difference")

@@ -12,7 +12,8 @@ from memlib import attacks, data, models
 from memlib.ensemble import Recipe
 from memlib.errors import InvalidInput, NonFiniteNumber, NotPositive, UnknownName, WrongShape
 from memlib.membership import Membership, Roc, lira, roc
-from memlib.runs import Runs, draw_subsets, log_odds, subset_runs
+from memlib.runs import Runs, draw_subsets, subset_runs
+from memlib.shards import log_odds
 
 
 def world(networks, samples, inside, outside, spread_in, spread_out, seed=0):

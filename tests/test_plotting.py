@@ -124,6 +124,34 @@ def test_lines_and_dots_name_their_series():
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["row"]
 
 
+def legend_box(figure):
+    figure.draw_without_rendering()
+    axis = figure.axes[0]
+    return axis.get_legend().get_window_extent(), axis.get_window_extent()
+
+
+def test_a_legend_covers_no_curve():
+    x = np.linspace(0, 1, 30)
+    empty_corner, inside = legend_box(
+        plotting.lines(x, {"a": x, "b": x / 2}, xlabel="x", ylabel="y")
+    )
+    assert inside.y0 < empty_corner.y0 < empty_corner.y1 < inside.y1
+    everywhere = {f"a rather long label {k}": 0 * x + k for k in range(12)}
+    box, inside = legend_box(plotting.lines(x, everywhere, xlabel="x", ylabel="y"))
+    assert box.y0 > inside.y1
+    band = {"a": (0 * x, 0 * x + 1)}
+    figure = plotting.lines(x, {"a": 0 * x, "b": 0 * x}, xlabel="x", ylabel="y", band=band)
+    box, inside = legend_box(figure)
+    assert box.y0 > inside.y1
+
+
+def test_a_wide_axis_has_powers_of_ten_alone():
+    y = np.array([1e-6, 1.0])
+    axis = plotting.lines(y, {"a": y}, xlabel="x", ylabel="y", log="y").axes[0]
+    labels = [tick.get_text() for tick in axis.get_yticklabels()]
+    assert all("10^" in label for label in labels)
+
+
 def test_bad_figures_are_refused(digits):
     with pytest.raises(EmptySelection):
         plotting.image_grid(digits, [], [])

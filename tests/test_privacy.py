@@ -112,7 +112,7 @@ def test_an_interrupted_measurement_goes_on_and_ends_with_the_same_table(digits,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(private_runs, "train_private_ensemble", interrupted)
-        patch.setattr(private_runs, "side_by_side", lambda f, items, where: map(f, items))
+        patch.setattr("memlib.shards.side_by_side", lambda f, items, where: map(f, items))
         with pytest.raises(KeyboardInterrupt):
             private_memorization(digits, tiny, RECIPE, **call, out=out)
         assert len(list(Path(f"{out}.runs").iterdir())) == 2

@@ -125,7 +125,8 @@ $$\kappa_T\,\mathbb E_{z_i}[T_{z_i}]\le\frac{\mathbb E_{z_i}[\mathrm{CSL}(\vec z
 The right side telescopes to $(\mathbb E\ell(w_0)-\mathbb E\ell(w_{T_{max}}))/L$: all of CSL is
 subtracted again. Where that is positive and all samples are learned, *any* small enough $\kappa_T$
 will do; where it is not, none does. What the proof gives, for the full gradient and independent
-inputs, with $\kappa_m$ a number that bounds $k_g^2$ and a constant step size below $2/\rho$, is
+inputs, with $\kappa_m$ a number that bounds $k_g^2$ and a constant step size $\eta_t<2/\rho$, of
+which $\eta=\eta_t-\frac12\rho\eta_t^2>0$ is left by (45), is
 
 $$\frac{\tau\eta}{m\kappa_m}\,\mathbb E[T_{z_i}-1]\le\mathbb E\,\mathrm{CSL}-\xi+
 \frac{T_{max}\rho\eta_t^2\Gamma_v^2}2,$$

@@ -235,8 +235,10 @@ two. *In E.2, $T$ is where the bound equals $\tau$.* That $T$ is the same for al
 and (5) then says that 0 is at most a number that is not negative.
 """,
     effect=r"""
-The experiments show that learning time (in another definition) and memorization scores rise
-together on CIFAR-100. That stays an observation; this theorem does not explain it.
+The experiments show that learning time and memorization scores rise together on CIFAR-100. Which
+learning time Fig. 5 and 10 show is not said; the only one that the experiments define, in C.5, is
+the first correct epoch, not that of Eq. 4. That stays an observation; this theorem does not explain
+it.
 The published version reverses the direction: memorization bounded by expected learning time.
 """,
     prior_art=r"""
