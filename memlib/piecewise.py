@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memlib.errors import InvalidInput, WrongShape
+from memlib.errors import InvalidInput, NotDifferentiable, WrongShape
 from memlib.losses import evaluation
 from memlib.runtime import seeded, signs
 
@@ -120,6 +120,33 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
     return shape[1]
 
 
+def check_logits(
+    model: nn.Module, images: Tensor, classes: int | None = None, *, slope: bool = False
+) -> int:
+    """Return the number of logits, once it is known that a model takes such images.
+
+    Args:
+        model: Network; it is called in eval mode.
+        images: A few inputs, (b, ...), on the device of the model.
+        classes: How many logits there must be, if that is known.
+        slope: Whether they must have a gradient in the images.
+
+    Raises:
+        WrongShape: The model does not take the images, or does not return (b, classes).
+        NotDifferentiable: The logits have no gradient in the images.
+    """
+    with evaluation(model), torch.set_grad_enabled(slope):
+        logits = outputs_of(detached(model), images.detach().requires_grad_(slope))
+    shape = tuple(getattr(logits, "shape", ()))
+    if len(shape) != 2 or shape[0] != len(images) or classes not in (None, shape[1]):
+        fix = f"It must return logits of shape ({len(images)}, {classes or 'classes'})."
+        raise WrongShape("model", shape, fix)
+    if slope and not logits.requires_grad:
+        fix = "Let its logits be a differentiable function of the images."
+        raise NotDifferentiable("model", type(model).__name__, fix)
+    return shape[1]
+
+
 def outputs_of(function: Forward, images: Tensor) -> Tensor:
     """Return a model's outputs, or say that it cannot take images of this shape and type.
 
@@ -134,9 +161,9 @@ def outputs_of(function: Forward, images: Tensor) -> Tensor:
         return function(images)
     except torch.cuda.OutOfMemoryError:
         raise
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, IndexError) as error:
         shown = f"{tuple(images.shape)}, {images.dtype},"
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise WrongShape("images", shown, f"The model does not take them: {reason}.") from error
 
 

@@ -60,6 +60,7 @@ def private_runs(
     folder: str | Path | None = None,
     shard: int = 8,
     method: Method = "auto",
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> Runs:
     """Train private networks on pairs of random halves and evaluate each on all samples.
@@ -69,7 +70,7 @@ def private_runs(
     private as `recipe.bound(n // 2)` says.
 
     Args:
-        dataset: The n samples to be scored; training runs on the device of its images.
+        dataset: The n samples to be scored.
         model: Builds one freshly initialized network without batch norm.
         recipe: How each network is trained.
         pairs: Number of pairs (see `draw_pairs`): every sample is in this many runs, and out of
@@ -81,6 +82,7 @@ def private_runs(
         method: `"batched"` (fully connected networks, see `memlib.private_ensemble`),
             `"sequential"` (any network, one `train_private` each), or `"auto"`: batched where
             possible.
+        device: Where to train and evaluate; None: where the images are.
         progress: Show a progress bar; None shows it only on a terminal.
 
     Returns:
@@ -99,6 +101,8 @@ def private_runs(
     Cost: two trainings per pair; memory for one shard of networks at a time, and nine bytes per
     network and sample.
     """
+    if device is not None:
+        dataset, targets = dataset.to(device), None if targets is None else targets.to(device)
     members = draw_pairs(len(dataset), pairs, seed)
     settings = pair_settings(dataset, model, recipe, pairs, seed, targets, shard, method)
     batched, over = shard_map(model, method, dataset)

@@ -20,6 +20,7 @@ from memlib.errors import (
     LabelOutOfRange,
     NonFiniteImages,
     NonFiniteNumber,
+    NotDifferentiable,
     NotPositive,
     UnknownName,
     WrongShape,
@@ -153,6 +154,45 @@ def test_hutchinson_over_all_sign_vectors_is_trace_and_squared_norm(name, monkey
     torch.testing.assert_close(found.trace_error, error, rtol=1e-10, atol=0)
     if name == "smooth":
         assert found.trace.min() < 0 < found.trace.max()  # the trace keeps its sign
+
+
+@pytest.mark.parametrize("probes", [1, 7])
+@pytest.mark.parametrize("name", BUILT)
+def test_forward_over_reverse_is_reverse_over_reverse_with_every_probe(name, probes, monkeypatch):
+    model, images, labels = case(name)
+    options = {"estimator": "hutchinson", "probes": probes}
+    found = input_curvature(model, images, labels, **options, mode="forward-over-reverse")
+    wanted = input_curvature(model, images, labels, **options, mode="reverse-over-reverse")
+    assert wanted.square.min() > 0
+    monkeypatch.setattr(curvature, "_TABLE", 3 * curvature._widest(model, images))
+    stacked = input_curvature(model, images, labels, **options)  # by default, three at a time
+    columns = ["trace", "square", *(["trace_error", "square_error"] if probes > 1 else [])]
+    for column, other in product(columns, (found, stacked)):
+        ours, theirs = getattr(other, column), getattr(wanted, column)
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10 * float(theirs.abs().max()))
+
+
+def test_a_part_without_a_derivative_in_forward_mode_is_refused_and_reverse_mode_takes_it():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, pulled):
+            return 3 * ctx.saved_tensors[0] ** 2 * pulled
+
+    model, images, labels = Wrapped(after=Cube.apply), IMAGES[:, :, :3, :3], LABELS % 3
+    with pytest.raises(NotDifferentiable, match="reverse-over-reverse"):
+        input_curvature(model, images, labels, estimator="hutchinson")
+    plain = Wrapped(after=lambda x: x**3)
+    plain.load_state_dict(model.state_dict())
+    found, wanted = (
+        input_curvature(m, images, labels, estimator="hutchinson", mode="reverse-over-reverse")
+        for m in (model, plain)
+    )
+    torch.testing.assert_close(found.square, wanted.square)
 
 
 def test_curvature_of_a_smooth_network_depends_on_the_label():
@@ -437,6 +477,20 @@ BAD = {
         lambda v: input_curvature(MODEL, IMAGES, LABELS, estimator=v),
         UnknownName,
         "estimator",
+        same,
+    ),
+    "unknown mode": (
+        words,
+        lambda v: input_curvature(MODEL, IMAGES, LABELS, estimator="hutchinson", mode=v),
+        UnknownName,
+        "mode",
+        same,
+    ),
+    "unknown device": (
+        words,
+        lambda v: input_curvature(MODEL, IMAGES, LABELS, device=v),
+        UnknownName,
+        "device",
         same,
     ),
     "part of a probe": (
