@@ -147,11 +147,11 @@ def _nearest(model: nn.Module, images: Tensor, labels: Tensor, steps: int, halvi
 
     def fooled(points: Tensor) -> Tensor:
         with torch.no_grad():
-            return (_rivals(model(points.view(shape)), labels) >= 0).any(1)
+            return (_rivals(model(points.view(shape).clone()), labels) >= 0).any(1)
 
     origin = images.flatten(1)
     with torch.no_grad():
-        logits = model(images)
+        logits = model(images.clone())
     if not bool(torch.isfinite(logits).all()):
         raise NonFiniteNumber("model", "a logit", "Look at the weights and at the images.")
     wrong = (_rivals(logits, labels) >= 0).any(1)
@@ -197,7 +197,7 @@ def _linearized(model: nn.Module, points: Tensor, labels: Tensor) -> tuple[Tenso
     """Return `_rivals` at the points, and its gradients (b, k, d); zero for the label itself."""
     with torch.enable_grad():
         points = points.detach().requires_grad_()
-        logits = model(points)
+        logits = model(points.clone())  # which a first layer may change in place
         ahead = _rivals(logits.detach(), labels)
         slopes = torch.stack(
             [

@@ -153,7 +153,11 @@ class _Side:
         shift = deviation / left  # by how much the mean of the others lies below the mean of all
         squares = np.maximum(self.squares - deviation**2 - left * shift**2, 0)
         if pooled:
-            variance = np.broadcast_to(squares.sum() / (left - 1).sum(), squares.shape)
+            freedom = int((left - 1).sum())
+            if freedom == 0:
+                fix = "Train more: without the attacked one, no sample has two on one side."
+                raise NotPositive("runs", f"{left.max()} networks beside one", fix)
+            variance = np.broadcast_to(squares.sum() / freedom, squares.shape)
         else:
             variance = squares / (left - 1)
         return self.mean - shift, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vjp, vmap
+from torch.func import jacrev, vjp, vmap
 
 from memlib import runtime
 from memlib.errors import UnknownName
+from memlib.piecewise import called
 from memlib.runtime import whole_number
 
 Kernel = Literal["exact", "coordinates", "projection"]
@@ -161,8 +162,7 @@ def trainable(network: nn.Module) -> dict[str, Tensor]:
 
 def forward(network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
     """Return the outputs of a network with some of its weights replaced, `(n, k)`."""
-    result: Tensor = functional_call(network, weights, (images,))
-    return result
+    return called(network, weights, images)
 
 
 def push(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -233,8 +234,9 @@ def train_private(
         The history, with the parameters of the guarantee.
 
     Raises:
-        InvalidInput: The model has a layer that mixes samples or keeps statistics of them, or
-            nothing to train; or see `memlib.accounting.noise_for`.
+        InvalidInput: The model mixes samples, keeps statistics of them, changes a layer's output
+            in place, has nothing to train, or has a weight whose gradients of single samples
+            Opacus cannot see; or see `memlib.accounting.noise_for`.
         TooLarge: The expected batch is larger than the size.
         NotDifferentiable: The logits do not depend on a weight that is to be trained.
         WrongShape: The model does not take the images, or its output is not (b, k).
@@ -274,6 +276,7 @@ def train_private(
     dataset = dataset.to(place)
     check_logits(model, dataset.images[:1], dataset.num_classes)
     _refuse_dead(model, dataset.images[:1])
+    _refuse_memory(model, dataset.images[:1])
     draws = runtime.generator(seed, "draws")
     noises = runtime.generator(seed, "noise", device=place)
     history = PrivateHistory(noise, rate)
@@ -285,6 +288,7 @@ def train_private(
         ) as bar,
     ):
         refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
+        _check_gradients(model, optimizer, dataset)
 
         def state() -> dict[str, Any]:
             random = [draws.get_state(), noises.get_state()]
@@ -399,6 +403,50 @@ def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chu
     return total
 
 
+def _check_gradients(model: nn.Module, optimizer: Any, dataset: Dataset) -> None:
+    """Raise unless Opacus' gradients of single samples add up to PyTorch's gradient of their sum.
+
+    Opacus sees a weight where its own layer uses it, and nowhere else.
+    """
+    images, labels = dataset.images[:2], dataset.labels[:2]
+    optimizer.zero_grad(set_to_none=True)
+    with runtime.seeded(0, "gradients"):
+        F.cross_entropy(model(images), labels, reduction="sum").backward()
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    whole = {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in named}
+    largest = max(float(gradient.abs().max()) for gradient in whole.values())
+    for name, gradient in whole.items() if math.isfinite(largest) else []:
+        single: Any = getattr(model.get_parameter(name), "grad_sample", None)
+        fits = isinstance(single, Tensor) and single.shape == (len(images), *gradient.shape)
+        if not fits or not torch.allclose(single.sum(0), gradient, rtol=1e-3, atol=1e-5 * largest):
+            fix = "Use it in its own layer only, with the samples along the first axis."
+            shown = f"{name}, whose gradients Opacus does not see one by one,"
+            raise InvalidInput("model", shown, fix)
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _refuse_memory(model: nn.Module, images: Tensor) -> None:
+    """Raise if what the model was given stays in it otherwise than through gradients.
+
+    Two copies are given different images and then the same one, with the same random numbers. They
+    must agree in their outputs then, and in their buffers.
+    """
+    left = []
+    for shift in (1, -2):
+        network = copy.deepcopy(model).train()
+        with runtime.seeded(0, "memory"), torch.no_grad():
+            network(images + shift)
+            left.append([part.double() for part in (network(images), *network.buffers())])
+    for one, other in zip(*left, strict=True):
+        scale = 1e-4 * float(one.abs().max()) if one.numel() else 0.0
+        if not torch.allclose(one, other, rtol=1e-4, atol=scale, equal_nan=True):
+            raise InvalidInput(
+                "model",
+                f"{type(model).__name__}, which remembers the images that it was given,",
+                "It keeps statistics of the data, which no noise protects; take a model without.",
+            )
+
+
 def _refuse_mixing(model: nn.Module) -> None:
     """Raise InvalidInput for a layer through which one sample's input moves another's loss."""
     for name, module in model.named_modules():
@@ -408,6 +456,12 @@ def _refuse_mixing(model: nn.Module) -> None:
                 f"{type(module).__name__} at {name or 'the top'!r}",
                 "Batch norm mixes samples, so no gradient is one sample's own; take "
                 "memlib.models.with_group_norm(model).",
+            )
+        if getattr(module, "inplace", False):
+            raise InvalidInput(
+                "model",
+                f"{type(module).__name__} at {name or 'the top'!r}",
+                "It changes in place what Opacus has to see; pass inplace=False.",
             )
         own = [*module.parameters(recurse=False)]
         keeps = any(p.requires_grad for p in own) and [*module.buffers(recurse=False)]
@@ -427,7 +481,7 @@ def _refuse_dead(model: nn.Module, images: Tensor) -> None:
     with evaluation(model), torch.enable_grad():
         # With the images too, so that there is a graph whatever the weights do.
         images = images.detach().requires_grad_()
-        total = model(images).sum() + 0 * images.sum()
+        total = model(images.clone()).sum() + 0 * images.sum()
         found = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
     for (name, _), gradient in zip(named, found, strict=True):
         if gradient is None:

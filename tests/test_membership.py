@@ -214,6 +214,12 @@ def test_what_the_attack_cannot_use_is_refused():
     lira(few, variance="pooled", progress=False)
     with pytest.raises(NotPositive, match="networks out"):
         lira(spread_world(2, 6)[0], variance="pooled")
+    alone = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=bool)  # the first is in all
+    with pytest.raises(NotPositive, match="1 networks beside one"):
+        lira(
+            replace(few, ids=few.ids[:2], members=alone, log_odds=few.log_odds[:, :2]),
+            variance="pooled",
+        )
 
 
 def test_what_the_curve_cannot_use_is_refused():
