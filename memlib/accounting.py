@@ -18,7 +18,7 @@ from memlib.bounds import memorization_bound
 from memlib.errors import FractionOutOfRange, InvalidInput, NonFiniteNumber, NotPositive, WrongType
 from memlib.runtime import open_fraction, whole_number
 
-_FINE, _COARSE = 1e-4, 1e-3  # width of the privacy losses that are counted as one
+_FINEST, _FINE, _COARSE = 1e-6, 1e-4, 1e-3  # width of privacy losses that are counted as one
 _LITTLE_NOISE = 0.7  # below it privacy losses are so large that the coarse width will do
 _NEGLIGIBLE = 1e-8  # the profile is kept up to the epsilon with this delta
 _POINTS = 100
@@ -236,7 +236,8 @@ def epsilon_spent(noise: float, sample_rate: float, steps: int, delta: float) ->
         return math.inf
     # half of the error that `noise_for` asks for, so that what it found is never overspent
     error = max(_ERROR * coarse, _LEAST_ERROR) / 2
-    return min(coarse, _prv(sigma, rate, number, part, error))
+    # Where delta is above the delta at epsilon = 0, the accountant goes on below 0.
+    return max(0.0, min(coarse, _prv(sigma, rate, number, part, error)))
 
 
 def noise_for(epsilon: float, delta: float, sample_rate: float, steps: int) -> float:
@@ -344,10 +345,13 @@ def _dp_sgd_profile(noise: float, rate: float, steps: int) -> tuple[tuple[float,
     if noise == 0:  # all is told if the sample is ever drawn, and nothing if it never is
         return ((0.0, -math.expm1(steps * math.log1p(-rate)) if rate < 1 else 1.0),)
     distributions = optional("dp_accounting.pld.privacy_loss_distribution")
+    width = _COARSE
+    if noise >= _LITTLE_NOISE:
+        # A fifth of the standard deviation of one step's loss, where that is little
+        deviation = rate * math.sqrt(math.expm1(noise**-2))
+        width = max(_FINEST, min(_FINE, deviation / 5))
     losses = distributions.from_gaussian_mechanism(
-        noise,
-        sampling_prob=rate,
-        value_discretization_interval=_FINE if noise >= _LITTLE_NOISE else _COARSE,
+        noise, sampling_prob=rate, value_discretization_interval=width
     ).self_compose(steps)
     last = min(float(losses.get_epsilon_for_delta(_NEGLIGIBLE)), 50.0)
     points = np.linspace(0, last, _POINTS)

@@ -13,18 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memlib.dynamics import evaluation, input_gradients
 from memlib.errors import (
+    EmptySelection,
     LabelOutOfRange,
     NonFiniteImages,
+    NonFiniteNumber,
     NotPositive,
     TooLarge,
     WrongShape,
     WrongType,
 )
+from memlib.losses import evaluation, input_gradients
 from memlib.membership import lira, roc
-from memlib.piecewise import outputs_of
-from memlib.runtime import open_fraction, rng, whole_number
+from memlib.piecewise import check_logits
+from memlib.runtime import open_fraction, placed, rng, whole_number
 from memlib.runtime import progress as progress_bar
 from memlib.training import predict
 
@@ -50,6 +52,7 @@ def adversarial_distance(
     steps: int = 12,
     halvings: int = 16,
     batch_size: int = 512,
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> Tensor:
     """Find how far each image is from the nearest one that is not given its label.
@@ -71,60 +74,70 @@ def adversarial_distance(
         steps: Linearizations.
         halvings: Bisections in each; the relative error of a step's length is 2^-halvings.
         batch_size: Images treated at once. Results do not depend on it, up to rounding.
+        device: Where to compute, on a copy of the model if it is elsewhere; None: where it is.
         progress: Show a progress bar; None shows it only on a terminal.
 
     Returns:
-        `(n,)` distances in units of the input, 0 where the label is not predicted already (a tie
-        counts so), infinity where no change was found. In pixels in [0, 1], multiply by the
-        data set's `std` (if it has one channel).
+        `(n,)` distances in units of the input, on the device of the images: 0 where the label is
+        not predicted already (a tie counts so), infinity where no change was found. In pixels in
+        [0, 1], multiply by the data set's `std` (if it has one channel).
 
     Raises:
-        WrongShape: There is not one label per image, or the logits are not (b, k).
-        WrongType: The images are not floating point.
+        WrongShape: There is not one label per image, the logits are not (b, k), or the model does
+            not take such images.
+        WrongType: The images are not floating point, or the labels not whole numbers.
+        EmptySelection: There are no images.
         LabelOutOfRange: A label is not in 0 .. k-1.
-        NonFiniteImages: An image is not finite.
+        NonFiniteImages, NonFiniteNumber: An image, or a logit, is not finite.
+        NotDifferentiable: The logits have no gradient in the images.
         NotPositive: `steps`, `halvings` or `batch_size` is below 1.
+        UnknownName: There is no such device.
 
     Cost: per image and step, k backward passes and `halvings + 8` forward passes.
     """
     _check_pairs(images, labels)
     steps, halvings = whole_number("steps", steps), whole_number("halvings", halvings)
+    model, place = placed(model, device, images.device)
     parts = []
     with (
         evaluation(model),
         progress_bar(total=len(images), desc="adversarial distance", enabled=progress) as bar,
     ):
-        _check_labels(model, images[:1], labels)
+        _check_labels(model, images[:1].to(place), labels)
         for x, y in zip(
             images.detach().split(whole_number("batch_size", batch_size)),
             labels.split(batch_size),
             strict=True,
         ):
-            parts.append(_nearest(model, x, y, steps, halvings))
+            found = _nearest(model, x.to(place), y.long().to(place), steps, halvings)
+            parts.append(found.to(images.device))
             bar.update(len(x))
     return torch.cat(parts)
 
 
 def _check_pairs(images: Tensor, labels: Tensor) -> None:
+    for name, value in (("images", images), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise WrongType(name, type(value).__name__, "Pass a tensor.")
     if not images.is_floating_point():
         raise WrongType("images", images.dtype, "Pass floating-point images.")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise WrongType("labels", labels.dtype, "Pass whole numbers, int64.")
     if images.ndim < 2 or labels.shape != images.shape[:1]:
         shapes = (tuple(images.shape), tuple(labels.shape))
         raise WrongShape("labels", shapes, "Pass images (n, ...) and one label for each, (n,).")
+    if not images.numel():
+        raise EmptySelection("images", tuple(images.shape), "Pass at least one image.")
     if not torch.isfinite(images).all():
         bad = int((~torch.isfinite(images).flatten(1).all(1)).nonzero()[0, 0])
         raise NonFiniteImages("images", f"position {bad}", "Remove or repair that image.")
 
 
 def _check_labels(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    with torch.no_grad():
-        logits = outputs_of(model, images)
-    if logits.ndim != 2:
-        fix = "The model must return logits of shape (batch, classes)."
-        raise WrongShape("model", tuple(logits.shape), fix)
-    bad = labels[(labels < 0) | (labels >= logits.shape[1])]
+    classes = check_logits(model, images, slope=True)
+    bad = labels[(labels < 0) | (labels >= classes)]
     if len(bad):
-        fix = f"Pass labels from 0 to {logits.shape[1] - 1}."
+        fix = f"Pass labels from 0 to {classes - 1}."
         raise LabelOutOfRange("labels", bad.unique().tolist(), fix)
 
 
@@ -134,10 +147,14 @@ def _nearest(model: nn.Module, images: Tensor, labels: Tensor, steps: int, halvi
 
     def fooled(points: Tensor) -> Tensor:
         with torch.no_grad():
-            return (_rivals(model(points.view(shape)), labels) >= 0).any(1)
+            return (_rivals(model(points.view(shape).clone()), labels) >= 0).any(1)
 
     origin = images.flatten(1)
-    wrong = fooled(origin)
+    with torch.no_grad():
+        logits = model(images.clone())
+    if not bool(torch.isfinite(logits).all()):
+        raise NonFiniteNumber("model", "a logit", "Look at the weights and at the images.")
+    wrong = (_rivals(logits, labels) >= 0).any(1)
     best = torch.full((count,), math.inf, dtype=origin.dtype, device=origin.device)
     best[wrong] = 0
     point, every = origin, torch.arange(count, device=origin.device)
@@ -180,7 +197,7 @@ def _linearized(model: nn.Module, points: Tensor, labels: Tensor) -> tuple[Tenso
     """Return `_rivals` at the points, and its gradients (b, k, d); zero for the label itself."""
     with torch.enable_grad():
         points = points.detach().requires_grad_()
-        logits = model(points)
+        logits = model(points.clone())  # which a first layer may change in place
         ahead = _rivals(logits.detach(), labels)
         slopes = torch.stack(
             [
@@ -193,7 +210,15 @@ def _linearized(model: nn.Module, points: Tensor, labels: Tensor) -> tuple[Tenso
     return ahead.masked_fill(torch.isinf(ahead), 0), slopes - own[:, None]
 
 
-def fgsm(model: nn.Module, dataset: Dataset, epsilon: float, *, batch_size: int = 1024) -> Tensor:
+def fgsm(
+    model: nn.Module,
+    dataset: Dataset,
+    epsilon: float,
+    *,
+    batch_size: int = 1024,
+    device: torch.device | str | None = None,
+    progress: bool | None = None,
+) -> Tensor:
     """Move every pixel by epsilon in the direction that raises the loss, within black and white.
 
     The fast gradient sign method (Goodfellow et al. 2015), one step, in eval mode.
@@ -203,31 +228,54 @@ def fgsm(model: nn.Module, dataset: Dataset, epsilon: float, *, batch_size: int 
         dataset: The images and the labels whose loss is raised.
         epsilon: Largest change of a pixel, in pixels in [0, 1].
         batch_size: Images treated at once.
+        device: Where to compute, on a copy of the model if it is elsewhere; None: where it is.
+        progress: Show a progress bar; None shows it only on a terminal.
 
     Returns:
-        float32 (n, c, h, w), normalized as the data set is; pixels stay in [0, 1].
+        float32 (n, c, h, w), normalized as the data set is, on its device; pixels stay in [0, 1].
 
     Raises:
         NotPositive: epsilon is not positive and finite, or the batch size below 1.
+        WrongType: epsilon is no number.
+        WrongShape: The model does not take the images, or its logits are not (b, k).
+        UnknownName: There is no such device.
+        NotDifferentiable, NonFiniteNumber: The gradient of an image is missing, or not finite.
     """
-    if not 0 < epsilon < math.inf:
+    try:
+        usable = 0 < epsilon < math.inf
+    except TypeError:
+        raise WrongType("epsilon", epsilon, "Pass a positive number.") from None
+    if not usable:
         raise NotPositive("epsilon", epsilon, "Pass a positive number, in pixels from 0 to 1.")
+    model, place = placed(model, device, dataset.images.device)
+    check_logits(model, dataset.images[:1].to(place), dataset.num_classes, slope=True)
     mean, std = (
         torch.tensor(numbers, device=dataset.images.device)[:, None, None]
         for numbers in (dataset.mean, dataset.std)
     )
     size = whole_number("batch_size", batch_size)
-    moved = [
-        images + epsilon / std * input_gradients(model, images, labels).sign()
+    moved = []
+    with progress_bar(total=len(dataset), desc="sign method", enabled=progress) as bar:
         for images, labels in zip(
             dataset.images.split(size), dataset.labels.split(size), strict=True
-        )
-    ]
+        ):
+            slope = input_gradients(model, images.to(place), labels.to(place)).to(images.device)
+            if not bool(torch.isfinite(slope).all()):
+                raise NonFiniteNumber("model", "the gradient of an image", "Look at the weights.")
+            moved.append(images + epsilon / std * slope.sign())
+            bar.update(len(images))
     return torch.cat(moved).clamp(min=-mean / std, max=(1 - mean) / std)
 
 
 def adversarial_copies(
-    dataset: Dataset, model: nn.Module, fraction: float, *, epsilon: float = 0.01, seed: int
+    dataset: Dataset,
+    model: nn.Module,
+    fraction: float,
+    *,
+    epsilon: float = 0.01,
+    seed: int,
+    device: torch.device | str | None = None,
+    progress: bool | None = None,
 ) -> tuple[Dataset, np.ndarray]:
     """Replace a share of the images by adversarial ones that fool a trained network.
 
@@ -240,6 +288,7 @@ def adversarial_copies(
         fraction: Share of the samples to replace, inside (0, 1).
         epsilon: Largest change of a pixel, in pixels in [0, 1]; `unique` takes 0.01.
         seed: Seed of the draw among the images that can be replaced so.
+        device: As in `fgsm`, as is `progress`.
 
     Returns:
         The data set with the copies, and the truth: bool (n,), true where the image is adversarial.
@@ -248,12 +297,14 @@ def adversarial_copies(
         FractionOutOfRange: The fraction is not inside (0, 1).
         NotPositive: No image would change, or epsilon is not positive.
         TooLarge: Fewer images than wanted can be replaced.
+        InvalidInput: As `fgsm`.
     """
     count = round(open_fraction("fraction", fraction) * len(dataset))
     if count == 0:
         fix = f"Of {len(dataset)} samples take at least {1 / len(dataset):.2g}."
         raise NotPositive("fraction", fraction, fix)
-    attacked = replace(dataset, images=fgsm(model, dataset, epsilon))
+    model, _ = placed(model, device, dataset.images.device)
+    attacked = replace(dataset, images=fgsm(model, dataset, epsilon, progress=progress))
     right = predict(model, dataset).argmax(1) == dataset.labels
     fooled = predict(model, attacked).argmax(1) != dataset.labels
     able = np.flatnonzero((right & fooled).cpu().numpy())

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from memlib.errors import CorruptResult, ForeignResult, shorten
-from memlib.results import atomic_path
+from memlib.files import atomic_path
 
 _FORMAT = "memlib checkpoint 1"
 
@@ -83,7 +83,11 @@ def read_checkpoint(
 
 
 def restore_random(states: list[torch.Tensor]) -> None:
-    """Set PyTorch's global generators: the CPU's, then those of the CUDA devices there are."""
+    """Set PyTorch's global generators: the CPU's, then those of the CUDA devices there are.
+
+    Args:
+        states: What `read_checkpoint` returned; states of devices that are not here are left out.
+    """
     cpu, *cuda = states
     torch.set_rng_state(cpu)
     for number, state in enumerate(cuda[: torch.cuda.device_count()]):

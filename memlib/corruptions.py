@@ -30,7 +30,7 @@ from memlib.runtime import open_fraction, rng, seeded, whole_number
 from memlib.training import fit
 
 if TYPE_CHECKING:
-    from memlib.runs import Factory
+    from memlib.shards import Factory
 
 Plant = Callable[[Dataset, int], tuple[Dataset, np.ndarray]]
 TROUBLES = (
@@ -242,16 +242,22 @@ def _add_source(
     dataset: Dataset, other: Dataset, share: float, seed: int
 ) -> tuple[Dataset, np.ndarray]:
     """Append a share of the samples of another source; the truth is bool, true for these."""
-    count = round(share * len(dataset))
-    if count == 0:
-        fix = f"Of {len(dataset)} samples take at least {1 / len(dataset):.2g}."
-        raise NotPositive("fraction", share, fix)
+    count = _count(share, len(dataset))
     if count > len(other):
         fix = f"Take a smaller fraction: {other.name} has {len(other)} samples, not {count}."
         raise TooLarge("fraction", share, fix)
     chosen = rng(seed, "sources").choice(len(other), size=count, replace=False)
     mixed, source = mix_sources([dataset, _by_id(other).select(chosen)])
     return mixed, source == 1
+
+
+def _count(share: float, n: int) -> int:
+    """Return how many samples a share of n is, at least 1."""
+    count = round(share * n)
+    if count == 0:
+        fix = f"Of {n} samples take at least {1 / n:.2g}." if n else "There are no samples."
+        raise NotPositive("fraction", share, fix)
+    return count
 
 
 def _by_id(dataset: Dataset) -> Dataset:
@@ -319,7 +325,7 @@ def planter(
                 f"classes 0 to {half - 1}": range(half),
                 f"classes {half} to {dataset.num_classes - 1}": range(half, dataset.num_classes),
             }
-            keep = round(share * int((dataset.labels == 0).sum()))
+            keep = _count(share, int((dataset.labels == 0).sum()))
             return undersample(dataset, groups, rare=0, keep=keep, seed=seed)
         if model is not None and trouble == "adversarial":
             with seeded(seed, "init", "fooled"):
@@ -330,6 +336,6 @@ def planter(
         if other is not None:
             return _add_source(dataset, other, share, seed)
         labels: Literal["same", "wrong"] = "same" if trouble == "duplicates" else "wrong"
-        return duplicate(dataset, round(share * len(dataset)), labels=labels, seed=seed)
+        return duplicate(dataset, _count(share, len(dataset)), labels=labels, seed=seed)
 
     return plant

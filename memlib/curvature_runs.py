@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from memlib import data, results, runtime, training, trajectories
@@ -53,6 +54,8 @@ def watch_curvature(
     samples: int = SAMPLES,
     epochs: int | None = None,
     looks: int | None = None,
+    device: torch.device | str | None = None,
+    progress: bool | None = False,
 ) -> CurvatureRun:
     """Train a network by its recipe and measure curvature at the start of every epoch.
 
@@ -66,6 +69,8 @@ def watch_curvature(
         samples: Curvature is measured of this many samples, the first ones.
         epochs: Number of epochs, if not the recipe's.
         looks: Stop after so many measurements; None: one per epoch.
+        device: Where to train and measure; None takes `memlib.device()`.
+        progress: Show a bar, a look at a time; None: only where standard error is a terminal.
 
     Returns:
         The curvatures, one row per look.
@@ -81,7 +86,8 @@ def watch_curvature(
     recipe = trajectories.recipe(model, epochs)
     wanted = recipe["epochs"] if looks is None else runtime.whole_number("looks", looks)
     part = dataset.select(range(samples))
-    network = trajectories.network(model, dataset, seed).to(runtime.device())
+    place = runtime.device() if device is None else torch.device(device)
+    network = trajectories.network(model, dataset, seed).to(place)
     rows: dict[str, list[np.ndarray]] = {kind: [] for kind in _KINDS}
 
     def look(epoch: int, model: nn.Module, history: training.History) -> None:
@@ -101,10 +107,20 @@ def watch_curvature(
         assert estimate.published is not None
         rows["trace"].append(exact.trace.cpu().numpy().astype(np.float32))
         rows["difference"].append(estimate.published.cpu().numpy().astype(np.float32))
+        bar.update()
 
-    look(-1, network, training.History())
-    with suppress(_EnoughError):
-        training.fit(network, dataset, **recipe, callbacks=[look], seed=seed, progress=False)
+    with runtime.progress(total=wanted, desc="looks", enabled=progress) as bar:
+        look(-1, network, training.History())
+        with suppress(_EnoughError):
+            training.fit(
+                network,
+                dataset,
+                **recipe,
+                callbacks=[look],
+                seed=seed,
+                progress=False,
+                device=place,
+            )
     kept = {kind: np.stack(values[:wanted]) for kind, values in rows.items()}
     return CurvatureRun(model, seed, part.ids.cpu().numpy().copy(), **kept)
 
@@ -117,6 +133,8 @@ def record(
     seeds: int = 3,
     samples: int = SAMPLES,
     epochs: int | None = None,
+    device: torch.device | str | None = None,
+    progress: bool | None = False,
 ) -> list[CurvatureRun]:
     """Measure several networks and seeds and write them to one file; an existing one is read.
 
@@ -127,6 +145,7 @@ def record(
         seeds: Number of runs of each network, with the seeds 0, 1, ...
         samples: Curvature is measured of this many samples, the first ones.
         epochs: Number of epochs, if not the recipes'.
+        device: As in `watch_curvature`, as is `progress`, for every run a bar of its own.
 
     Returns:
         The runs, network by network.
@@ -144,7 +163,15 @@ def record(
         return load(out)
     began = time.perf_counter()
     runs = [
-        watch_curvature(dataset, model, seed, samples=samples, epochs=epochs)
+        watch_curvature(
+            dataset,
+            model,
+            seed,
+            samples=samples,
+            epochs=epochs,
+            device=device,
+            progress=progress,
+        )
         for model in networks
         for seed in range(count)
     ]
@@ -187,6 +214,8 @@ def tracked(
     epochs: int | None = None,
     samples: int = SAMPLES,
     seeds: int = 3,
+    device: torch.device | str | None = None,
+    progress: bool | None = None,
 ) -> dict[tuple[str, int], CurvatureRun]:
     """Return the runs of a lab, at the scale that `memlib.scale()` says.
 
@@ -198,6 +227,7 @@ def tracked(
         epochs: Number of epochs at the larger scale, if not the recipes'.
         samples: Number of samples measured at the larger scale.
         seeds: Number of runs of each network at the larger scale.
+        device: As in `watch_curvature`, as is `progress`.
 
     Returns:
         The runs by name (`"MLP"`, `"CNN"` or `"ResNet-18"`) and seed.
@@ -214,6 +244,8 @@ def tracked(
             epochs=epochs,
             samples=samples,
             seeds=seeds,
+            device=device,
+            progress=progress,
         )
     else:
         runs = load()

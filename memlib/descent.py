@@ -134,7 +134,7 @@ def contour(descent: GradientDescent, top: float) -> tuple[Tensor, Tensor]:
         (18, 99.996)
     """
     if math.isinf(descent.time):
-        return torch.zeros(1, dtype=torch.complex128), torch.ones(1, dtype=torch.complex128)
+        return torch.from_numpy(np.zeros(1, complex)), torch.from_numpy(np.ones(1, complex))
     eta, t = _rate(descent, top), descent.time
     if not descent.continuous and t < CIRCLE_STEPS:
         # |h| <= rho^t on the circle; the sum errs by rho^-CIRCLE.

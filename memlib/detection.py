@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -25,10 +26,11 @@ from memlib.errors import (
     UnknownName,
     WrongShape,
 )
-from memlib.piecewise import is_piecewise_linear
-from memlib.runs import run_settings, subset_runs
+from memlib.piecewise import check_logits, is_piecewise_linear
+from memlib.runs import subset_runs
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import rng, seeded
+from memlib.shards import run_settings
 from memlib.splits import confident_learning, out_of_fold, second_split_forgetting
 from memlib.stability import memorization_scores
 from memlib.training import fit, predict
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from memlib.corruptions import Plant
     from memlib.data import Dataset
-    from memlib.runs import Factory
+    from memlib.shards import Factory
 
 _DYNAMICS = (
     "csl",
@@ -69,6 +71,7 @@ def score_table(
     seed: int = 0,
     folds: int = 3,
     networks: int = 64,
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Score every sample in every way: one row per sample, one column per score, higher = worse.
@@ -79,7 +82,7 @@ def score_table(
     set permutes the rows.
 
     Args:
-        dataset: The samples; training runs on the device of its images.
+        dataset: The samples.
         model: Builds one freshly initialized network, for example `memlib.models.mlp`.
         scores: Names of columns, each once, out of `SCORES`.
 
@@ -96,9 +99,15 @@ def score_table(
               singular). With at most 2,000 outputs n k, from the kernel of all of them. With more,
               added up over the classes, which are given one kernel, that of the outputs' sum over
               `sqrt(k)`: the kernels agree as the network gets wide (for 100 digits, the rank
-              correlation of the two scores is 0.63 at width 32 and 0.96 at width 256). Memory then
-              O(n^2), time O(n^2 P) with P weights: minutes for thousands of samples, so leave it
-              out there.
+              correlation of the two scores is 0.63 at width 32 and 0.96 at width 256). What that
+              changes in the finding of wrong labels is less than the spread: with 10 % of them in
+              150 images, an MLP of width 128 and three seeds, the AUROC is 0.898 exactly and 0.894
+              so on `fmnist-mini` (standard deviations 0.010 and 0.024, rank correlation 0.91), and
+              0.993 and 0.994 on `digits` (rank correlation 0.86). It is a matter of time, not of
+              memory alone: the kernel of all outputs takes O(n^2 k^2 P) with P weights, 8 s in
+              place of 0.2 s there, and with it minutes for 1,000 images of ten classes. Memory
+              O(n^2), time O(n^2 P) with the one kernel: minutes for thousands of samples, so leave
+              it out there.
             - `confident_learning`, `confident_learning_flag`: `memlib.splits.confident_learning`.
             - `negative_ssft`, `negative_ssft_first`: minus the times of
               `memlib.splits.second_split_forgetting`.
@@ -110,6 +119,7 @@ def score_table(
         seed: Seed of everything.
         folds: Folds of confident learning; `orders` uses 3.
         networks: Networks on random halves, at least 8.
+        device: Where to train and score; None: where the images are.
         progress: Show progress bars; None shows them only on a terminal.
 
     Returns:
@@ -120,6 +130,7 @@ def score_table(
         DuplicateIds: A score is named twice.
         EmptySelection: None is named.
         NotPositive: `networks` is below 8.
+        WrongShape: The network does not take the images, or its logits are not the classes.
         InvalidInput: As the functions named above.
         TrainingDiverged: A loss is not finite.
 
@@ -139,6 +150,10 @@ def score_table(
         fix = "Pass at least 8, so that of every sample three are in and three are out."
         raise NotPositive("networks", networks, fix)
     recipe = recipe or Recipe()
+    dataset = dataset if device is None else dataset.to(device)
+    with seeded(seed, "init"):
+        look = model().to(dataset.images.device)
+    check_logits(look, dataset.images[:1], dataset.num_classes)
     ordered = dataset.select(np.argsort(dataset.ids.cpu().numpy()))
     common: dict[str, Any] = {"recipe": recipe, "seed": seed, "progress": progress}
     columns: dict[str, Any] = {}
@@ -329,6 +344,7 @@ def detection_table(
     scores: Sequence[str] = DETECTORS,
     recipe: Recipe | None = None,
     folder: str | Path | None = None,
+    device: torch.device | str | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -345,6 +361,7 @@ def detection_table(
         scores: As in `score_table`.
         recipe: How each network is trained.
         folder: Where the table of each finished seed is kept; the same call goes on from there.
+        device: Where to train and score; None: where the images are.
         progress: Show progress bars; None shows them only on a terminal.
         options: `folds` and `networks`, as in `score_table`.
 
@@ -370,6 +387,7 @@ def detection_table(
         raise DuplicateIds("seeds", list(seeds), "Pass each seed once.")
     _check_scores(scores)
     recipe = recipe or Recipe()
+    dataset = dataset if device is None else dataset.to(device)
     parts, shares = [], []
     for seed in progress_bar(seeds, desc="seeds", enabled=progress):
         changed, truth = plant(dataset, seed)

@@ -7,40 +7,44 @@ CSL, CSG, cumulative curvature, learning times, CSLT, forgetting events and AUM.
 import hashlib
 import math
 import operator
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from memlib.epochs import (
+    GIBBS,
+    GRADIENT,
+    LOSS,
+    RIVAL,
+    SEEN,
+    close_epoch,
+    no_epochs,
+    score_columns,
+)
 from memlib.errors import (
-    DuplicateIds,
     EmptySelection,
     ForeignResult,
     InvalidInput,
     LabelOutOfRange,
     NonFiniteNumber,
     NotPositive,
-    UnknownIds,
     UnknownName,
     UnseenIds,
     WrongShape,
     WrongType,
 )
+from memlib.losses import input_gradients, sample_losses
+from memlib.places import WHOLE, places
 from memlib.runtime import whole_number
 
+__all__ = ["DynamicsTracker", "input_gradients"]
+
 _BUFFERED = 2**22  # logits held back before they are reduced: 16 MiB in float32
-# Rows of the per-sample sums, over presentations in an epoch and over epochs; the last two only
-# with input gradients: squared norm and norm. The rival is minus the margin. With curvatures,
-# their row comes after all others.
-_SEEN, _LOSS, _GIBBS, _RIVAL, _WRONG, _GRADIENT, _NORM = range(7)
-_SPARSE = 32  # ids per sample up to which a table of positions is kept
-_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 class DynamicsTracker:
@@ -117,39 +121,15 @@ class DynamicsTracker:
             raise NotPositive("tau", tau, "Pass a positive squared gradient norm, or None.")
         if tau is not None and not input_grads:
             raise InvalidInput("tau", tau, "Pass input_grads=True with it: Eq. 4 needs gradients.")
-        try:
-            given = ids if isinstance(ids, Tensor) else torch.tensor(np.asarray(ids))
-        except (TypeError, ValueError):
-            raise WrongType("ids", ids, "Pass whole numbers.") from None
-        if given.numel() and given.dtype not in _WHOLE:
-            raise WrongType("ids", given.dtype, "Pass whole numbers.")
-        self.ids = given.detach().cpu().long().clone()
-        if self.ids.ndim != 1:
-            raise WrongShape("ids", tuple(self.ids.shape), "Pass one id per sample, (n,).")
-        if not len(self.ids):
-            raise EmptySelection("ids", [], "Pass at least one id.")
+        self._places = places(ids)
+        self.ids = self._places.ids
         self.tau, self.squared, self.needs_input_grads = tau, bool(squared), bool(input_grads)
         self.needs_curvatures = bool(curvatures)
         self.keeps_trajectories = bool(trajectories)
         self.epochs = 0
-        ordered, order = self.ids.sort()
-        twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if len(twice):
-            raise DuplicateIds("ids", twice.unique().tolist(), "Pass each id once.")
-        n = len(self.ids)
-        self._low, self._high = int(ordered[0]), int(ordered[-1])
-        self._places = {"ids": self.ids, "ordered": ordered, "order": order}
-        if self._high - self._low < _SPARSE * n:
-            # Ids close to one another are looked up, many times faster than a search.
-            table = torch.zeros(self._high - self._low + 1, dtype=torch.int32)
-            table[self.ids - self._low] = torch.arange(n, dtype=torch.int32)
-            self._places["table"] = table
         rows = (7 if self.needs_input_grads else 5) + self.needs_curvatures
-        self._sums = torch.zeros(rows, n, dtype=torch.float64)  # of the open epoch
-        self._state = {"totals": torch.zeros(rows, n, dtype=torch.float64)}  # of closed epochs
-        counts, flags = ("forgotten", "first", "stable", "below"), ("ever", "now", "learned")
-        self._state |= {name: torch.zeros(n, dtype=torch.int64) for name in counts}
-        self._state |= {name: torch.zeros(n, dtype=torch.bool) for name in flags}
+        self._sums = torch.zeros(rows, len(self.ids), dtype=torch.float64)  # of the open epoch
+        self._state = no_epochs(rows, len(self.ids))
         self._epochs_kept: list[Tensor] = []  # per epoch (values, n)
         self._pending: list[tuple[Tensor, ...]] = []
         self._versions: list[tuple[int, ...]] = []
@@ -256,29 +236,16 @@ class DynamicsTracker:
             self._agree(group)
             dist.all_reduce(sums, group=group)
         in_all = sums.sum(1).tolist()
-        if not in_all[_SEEN]:
+        if not in_all[SEEN]:
             raise EmptySelection("epoch", self.epochs, "Call update() before end_epoch().")
         if not math.isfinite(sum(in_all)):
             bad = self.ids[~torch.isfinite(sums).all(0).cpu()].tolist()
             fix = "Lower the learning rate or look at these samples; the epoch was dropped."
             what = f"the loss, margin, gradient or curvature of ids {bad}"
             raise NonFiniteNumber("logits", what, fix)
-        s, t, seen, wrong = self._state, self.epochs, sums[_SEEN] > 0, sums[_WRONG] > 0
-        correct = seen ^ wrong
-        means = sums / sums[_SEEN].clamp(min=1)
-        means[_WRONG] = wrong  # wrong once is wrong in the epoch
-        s["totals"] += means
-        s["forgotten"] += wrong & s["now"]
-        s["ever"] |= correct
-        s["first"] += ~s["ever"]  # epochs closed before the first correct one
-        s["stable"].masked_fill_(correct & ~s["now"], t)
-        s["now"] = correct | (s["now"] & ~wrong)
-        if self.tau is not None:
-            # Eq. 4: (1/T) sum_{t<T} ||g_t||^2 <= tau, with T the epochs this sample was seen.
-            s["below"] += seen & ~s["learned"]
-            s["learned"] |= seen & (s["totals"][_GRADIENT] <= self.tau * s["totals"][_SEEN])
+        means, seen, correct = close_epoch(self._state, sums, self.epochs, self.tau)
         if self.keeps_trajectories:
-            rows = [means[_LOSS], correct, -means[_RIVAL], 1 - means[_GIBBS]]
+            rows = [means[LOSS], correct, -means[RIVAL], 1 - means[GIBBS]]
             rows += [means[row] for row in self._further()]
             kept = torch.stack([row.float() for row in rows])
             self._epochs_kept.append(kept.masked_fill_(~seen, torch.nan).cpu())
@@ -294,7 +261,18 @@ class DynamicsTracker:
     @property
     def epochs_seen(self) -> np.ndarray:
         """Number of epochs that presented each sample, (n,)."""
-        return self._state["totals"][_SEEN].long().cpu().numpy()
+        return self._state["totals"][SEEN].long().cpu().numpy()
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Whether each sample has met Eq. 4 of `orders` in an epoch closed so far, (n,) bool.
+
+        Raises:
+            InvalidInput: The tracker was made without tau.
+        """
+        if self.tau is None:
+            raise InvalidInput("tau", None, "Make the tracker with tau=, a squared gradient norm.")
+        return self._state["learned"].cpu().numpy().copy()
 
     def scores(self, missing: str = "raise") -> pd.DataFrame:
         """Return the scores of the epochs closed so far; higher = learned later or worse.
@@ -316,8 +294,9 @@ class DynamicsTracker:
             - `learning_time_stable`: first epoch from which it is always correct, never = number
               of epochs;
             - `learning_time_gradient`, with tau: smallest number T >= 1 of epochs whose mean
-              squared gradient norm is at most tau (Eq. 4 of `orders`), never = number of epochs
-              (which is also the value of a sample learned at the last epoch);
+              squared gradient norm is at most tau (Eq. 4 of `orders`), never = number of epochs;
+              that is also the value of a sample learned at the last epoch, which `learned` tells
+              apart;
             - `cslt`: number of epochs in which it was wrong (`orders`, appendix C.5);
             - `forgetting_events`: changes from correct to wrong between consecutive epochs seen
               (Toneva et al. 2019); 0 also for a sample that was never correct;
@@ -331,33 +310,18 @@ class DynamicsTracker:
         """
         if missing not in ("raise", "nan"):
             raise UnknownName("missing", missing, 'Pass "raise" or "nan".')
-        s = {name: value.cpu() for name, value in self._state.items()}
-        totals = s["totals"]
-        unseen = totals[_SEEN] == 0
+        unseen = self.epochs_seen == 0
         if missing == "raise" and unseen.any():
             raise UnseenIds(
                 "ids",
-                self.ids[unseen].tolist(),
+                self.ids.numpy()[unseen].tolist(),
                 'Call update() with every id and end_epoch() after it, or scores(missing="nan").',
             )
-        table = {"csl": totals[_LOSS], "csl_gibbs": totals[_GIBBS]}
-        if self.needs_input_grads:
-            table["csg"] = totals[_GRADIENT if self.squared else _NORM]
-        if self.needs_curvatures:
-            table["cumulative_curvature"] = totals[-1]
-        table["learning_time_first"] = s["first"]
-        table["learning_time_stable"] = torch.where(s["now"], s["stable"], self.epochs)
-        if self.tau is not None:
-            table["learning_time_gradient"] = torch.where(s["learned"], s["below"], self.epochs)
-        table |= {"cslt": totals[_WRONG].long(), "forgetting_events": s["forgotten"]}
-        table["negative_aum"] = totals[_RIVAL] / totals[_SEEN].clamp(min=1)
-        frame = pd.DataFrame(
-            {column: value.numpy() for column, value in table.items()},
-            index=pd.Index(self.ids.numpy().copy(), name="sample"),
-        )
+        columns = score_columns(self._state, self.epochs, self.settings)
+        frame = pd.DataFrame(columns, index=pd.Index(self.ids.numpy().copy(), name="sample"))
         if missing == "nan":
             frame = frame.astype(float)
-            frame.loc[unseen.numpy()] = np.nan
+            frame.loc[unseen] = np.nan
         return frame
 
     def trajectories(self) -> dict[str, np.ndarray]:
@@ -427,7 +391,9 @@ class DynamicsTracker:
     def state_dict(self) -> dict[str, Any]:
         """Return everything as CPU tensors and plain values, for `torch.save`.
 
-        `torch.load(..., weights_only=True)` reads it back.
+        Returns:
+            Copies, so that the tracker may go on; `torch.load(..., weights_only=True)` reads them
+            back. Batches that wait are reduced first, with the errors of `end_epoch`.
         """
         self._flush()
         return {
@@ -483,12 +449,12 @@ class DynamicsTracker:
         _check_types(ids, logits, targets)
         if not len(ids):
             return
-        positions, targets = self._positions(ids.long()), targets.long()
+        positions, targets = self._places.of(ids.long()), targets.long()
         low, high = torch.aminmax(targets)
         if int(low) < 0 or int(high) >= self.classes:
             bad = targets[(targets < 0) | (targets >= self.classes)].unique().tolist()
             raise LabelOutOfRange("targets", bad, f"Pass labels from 0 to {self.classes - 1}.")
-        loss, gibbs, rival = _per_sample(logits, targets)
+        loss, gibbs, rival = sample_losses(logits, targets)
         rows = [torch.ones_like(loss), loss, gibbs, rival, rival >= 0]
         if self.needs_input_grads:
             norm = further[0].double()
@@ -522,20 +488,8 @@ class DynamicsTracker:
 
     def _further(self) -> dict[int, str]:
         """Rows of the sums that a tracker may have, by the name of their trajectory."""
-        found = {_GRADIENT: "gradient"} if self.needs_input_grads else {}
+        found = {GRADIENT: "gradient"} if self.needs_input_grads else {}
         return found | ({len(self._sums) - 1: "curvature"} if self.needs_curvatures else {})
-
-    def _positions(self, ids: Tensor) -> Tensor:
-        places, near = self._places, ids.clamp(self._low, self._high)
-        if "table" in places:
-            positions = places["table"].index_select(0, near - self._low).long()
-        else:
-            positions = places["order"][torch.searchsorted(places["ordered"], near)]
-        unknown = places["ids"].index_select(0, positions) != ids
-        if unknown.any():
-            fix = "Make the tracker with the ids of all samples that are trained on."
-            raise UnknownIds("ids", ids[unknown].unique().tolist(), fix)
-        return positions
 
     def _kept(self) -> Tensor:
         """The trajectories as one tensor, (epochs, values, n)."""
@@ -547,7 +501,7 @@ class DynamicsTracker:
             device = torch.device("cpu")
         if self._sums.device != device:
             self._sums = self._sums.to(device)
-            self._places = {name: value.to(device) for name, value in self._places.items()}
+            self._places = self._places.to(device)
             self._state = {name: value.to(device) for name, value in self._state.items()}
 
     def _agree(self, group: Any, failed: bool = False) -> None:
@@ -568,60 +522,9 @@ class DynamicsTracker:
             )
 
 
-def input_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of each sample's cross-entropy in its own pixels, in eval mode.
-
-    One forward and one backward pass for the whole batch: in eval mode no sample's logits depend
-    on another's input, so that the gradient of the summed loss is the per-sample gradient.
-
-    Args:
-        model: Network from images to logits (b, k); its mode and its parameters' gradients are
-            left as they were.
-        images: Inputs, (b, c, h, w).
-        labels: Labels, (b,).
-
-    Returns:
-        The gradients, in the shape of `images`.
-    """
-    with evaluation(model), torch.enable_grad():
-        images = images.detach().requires_grad_()
-        total = F.cross_entropy(model(images), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(total, images)
-    return gradient
-
-
-@contextmanager
-def evaluation(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode inside a `with` block; each module gets its own mode back.
-
-    Args:
-        model: The model.
-    """
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _per_sample(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return cross-entropy, 1 - p_y and -margin, each (b,), exact also where they are tiny."""
-    # Classes first: with few classes, reductions along contiguous memory are several times faster.
-    rivals = logits.T.contiguous()
-    rivals = rivals if rivals.dtype == torch.float64 else rivals.float()
-    rivals = (rivals - rivals.gather(0, targets[None])).scatter_(0, targets[None], -torch.inf)
-    top = rivals.amax(0)
-    # The log of the odds against the label, from which all three follow without cancellation.
-    # exp is many times slower where its result is zero or denormal; e^-87 changes no digit.
-    odds = (rivals - top).clamp_(min=-87).exp_().sum(0).log_().add_(top)
-    return F.softplus(odds, threshold=50), odds.sigmoid(), top
-
-
 def _check_types(ids: Tensor, logits: Tensor, targets: Tensor) -> None:
     for name, value in (("ids", ids), ("targets", targets)):
-        if value.dtype not in _WHOLE:
+        if value.dtype not in WHOLE:
             raise WrongType(name, value.dtype, "Pass whole numbers, int64.")
     if not logits.is_floating_point():
         raise WrongType("logits", logits.dtype, "Pass floating-point logits.")

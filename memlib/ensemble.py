@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from memlib.errors import InvalidInput, UnknownName, WrongShape
 from memlib.runtime import generator, seeded, whole_number
-from memlib.training import learning_rates
+from memlib.schedules import learning_rates
 
 if TYPE_CHECKING:
     from memlib.data import Dataset
@@ -81,14 +81,26 @@ class Ensemble:
         return len(self.weights[0])
 
     def predict(self, place: int, dataset: Dataset) -> Tensor:
-        """Return the logits `(n, k)` of one network on all samples of a data set."""
+        """Return the logits of one network on all samples of a data set.
+
+        Args:
+            place: Its place in the ensemble, from 0.
+            dataset: The n samples, on the device of the weights.
+
+        Returns:
+            `(n, k)`.
+        """
         x = dataset.images.flatten(1)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = torch.addmm(bias[place], x, weight[place]).relu_()
         return torch.addmm(self.biases[-1][place], x, self.weights[-1][place])
 
     def network(self, place: int) -> nn.Sequential:
-        """Return one of the networks by itself, with weights of its own."""
+        """Return one of the networks by itself, with weights of its own.
+
+        Args:
+            place: Its place in the ensemble, from 0.
+        """
         layers: list[nn.Module] = [nn.Flatten()]
         for weight, bias in zip(self.weights, self.biases, strict=True):
             inputs, outputs = weight.shape[1:]
@@ -100,7 +112,14 @@ class Ensemble:
 
 
 def linear_layers(model: nn.Module) -> list[nn.Linear] | None:
-    """Return the layers of Flatten, Linear, (ReLU, Linear)...; None for any other network."""
+    """Return the linear layers of a network that can be trained in an ensemble.
+
+    Args:
+        model: Any network.
+
+    Returns:
+        The layers of Flatten, Linear, (ReLU, Linear)...; None for any other network.
+    """
     if not isinstance(model, nn.Sequential) or len(model) < 2:
         return None
     flatten, *rest = model

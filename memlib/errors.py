@@ -1,8 +1,9 @@
 """Exceptions that name the argument, the value it had and the way to fix it."""
 
+import os
 import reprlib
 
-_SHOWN = 80
+_SHOWN, _NAME = 80, 60  # characters of a value, and of the end of a path, that are shown
 
 
 def shorten(value: object) -> str:
@@ -12,8 +13,14 @@ def shorten(value: object) -> str:
         value: Anything; a long container, string or tensor is abbreviated.
 
     Returns:
-        Its `repr` with runs of white space collapsed and the end cut off behind "...".
+        Its `repr` with runs of white space collapsed and the end cut off behind "...". A path
+        is shown as text, and folders in the middle are left out, so that its file's name stays.
     """
+    if isinstance(value, os.PathLike):
+        text, end = repr(os.fspath(value)), len(os.path.basename(value)) + 2
+        end = min(end, _NAME)
+        whole = len(text) <= _SHOWN
+        return text if whole else f"{text[: _SHOWN - 3 - end]}...{text[-end:]}"
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 10 * _SHOWN
     text = " ".join(short.repr(value).split())

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memlib.dynamics import evaluation
 from memlib.errors import InvalidInput, WrongShape
+from memlib.losses import evaluation
 
 _ROUNDS = 1000  # of the power iteration, at most
 _SETTLED = 1e-10  # relative change at which it stops

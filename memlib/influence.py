@@ -21,6 +21,7 @@ from memlib.descent import GradientDescent
 from memlib.errors import (
     DuplicateIds,
     EmptySelection,
+    InvalidInput,
     NonFiniteNumber,
     NotPositive,
     SingularKernel,
@@ -61,7 +62,7 @@ def influence(
     method: Method,
     loss: Loss = "squared",
     decay: float = 0.0,
-    damping: float = 0.01,
+    damping: float | None = None,
     steps: int = 1000,
     scale: float = 1000.0,
     batch_size: int | None = None,
@@ -75,7 +76,7 @@ def influence(
     """Estimate by influence functions what leaving out each sample moves.
 
     The defaults are those of `unique` (Table 2): LiSSA with 1,000 steps and scale 1,000, damping
-    0.01.
+    0.01 where there is no decay.
 
     Args:
         model: A trained network `(n, ...) -> (n, k)`, in eval mode.
@@ -87,7 +88,7 @@ def influence(
             `scale` times what it does in the other two.
         loss: `"squared"`, `|f - y|^2 / 2`, or `"cross-entropy"`.
         decay: lambda of a penalty `lambda / 2 |w|^2` on the sum of losses, as in `GradientDescent`.
-        damping: Added to the Hessian of the mean loss.
+        damping: Added to the Hessian of the mean loss; None for 0.01 without decay and 0 with it.
         steps: See `method`.
         scale: See `method`; LiSSA diverges where it is below the largest eigenvalue of H.
         batch_size: Samples of which LiSSA takes each Hessian, drawn anew; None for all.
@@ -108,7 +109,8 @@ def influence(
         TooLarge: The network has too many weights for "exact".
         NotPositive: `steps` was too few for "cg", or a number is negative.
         UnknownName, NonFiniteNumber: An option cannot be used.
-        InvalidInput: As `linearize`; samples as in `Dataset.select`.
+        InvalidInput: The Hessian is not symmetric ("exact"); as `linearize`; samples as in
+            `Dataset.select`.
 
     Cost: per sample `steps` passes through the training samples (through a batch for LiSSA); the
     exact method takes d of them in all and d^3 operations.
@@ -116,6 +118,8 @@ def influence(
     if method not in ("exact", "cg", "lissa"):
         raise UnknownName("method", method, "Pass 'exact', 'cg' or 'lissa'.")
     _not_negative("decay", decay)
+    if damping is None:
+        damping = 0.0 if decay > 0 else 0.01
     _not_negative("damping", damping)
     if not scale > 0 or not math.isfinite(scale):
         raise NotPositive("scale", scale, "Pass a positive number.")
@@ -248,6 +252,10 @@ def _factor(problem: Problem, shift: float, damping: float, memory: int) -> Tens
     rows = torch.arange(len(problem.images), device=device)
     unit = torch.eye(d, dtype=torch.float64, device=device)
     matrix = torch.cat([problem.curve(part, rows) for part in unit.split(_vectors(memory, d))])
+    if float((matrix - matrix.T).abs().max()) > 1e-6 * float(matrix.abs().max()):
+        # so of PyTorch's weight norm, on the CPU
+        fix = "PyTorch's second derivatives of a layer are wrong: replace it."
+        raise InvalidInput("model", "a Hessian that is not symmetric", fix)
     matrix = (matrix + matrix.T) / 2 + shift * unit
     factor, failed = torch.linalg.cholesky_ex(matrix)
     tiny = d * torch.finfo(matrix.dtype).eps * float(matrix.diagonal().max())

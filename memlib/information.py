@@ -117,6 +117,9 @@ def sample_information(
 
     Raises:
         InvalidInput: As `functional_sample_information`.
+
+    Cost: one eigendecomposition of the kernel, at infinite time too; see
+    `memlib.leave_one_out.changes`.
     """
     descent = descent or GradientDescent()
     variance = _positive("sigma", sigma) ** 2
@@ -125,7 +128,7 @@ def sample_information(
         linearized.residuals,
         descent,
         groups=groups,
-        eigen=_eigen(linearized, descent),
+        eigen=linearized.eigen,
         progress=progress,
     )
     return (weights / (2 * variance)).cpu().numpy()
@@ -284,8 +287,9 @@ def langevin_sample_information(
     if form == "printed":
         return (scale * (force * pushed).sum(1)).cpu().numpy()
     square = torch.einsum("na,nab,nb->n", pushed, rest, force)
-    trace = k - rest.diagonal(dim1=1, dim2=2).sum(1)
-    return (scale * square - (trace + torch.linalg.slogdet(rest)[1]) / 2).cpu().numpy()
+    # From the eigenvalues of -h: where h is small the two terms nearly cancel.
+    shrunk = torch.linalg.eigvalsh(rest) - 1
+    return (scale * square + (shrunk - shrunk.log1p()).sum(1) / 2).cpu().numpy()
 
 
 def _positive(name: str, value: float) -> float:

@@ -54,7 +54,7 @@ def check_system(kernel: Tensor, residuals: Tensor) -> tuple[Tensor, Tensor]:
         NonFiniteNumber: One of them holds NaN or infinity.
         EmptySelection: There is no sample.
     """
-    kernel, residuals = kernel.to(torch.float64), residuals.to(torch.float64)
+    kernel, residuals = (part.detach().to(torch.float64) for part in (kernel, residuals))
     if residuals.ndim != 2:
         raise WrongShape("residuals", tuple(residuals.shape), "Pass shape (n, k).")
     if residuals.numel() == 0:
@@ -78,6 +78,8 @@ def check_system(kernel: Tensor, residuals: Tensor) -> tuple[Tensor, Tensor]:
 def spectrum(kernel: Tensor) -> tuple[Tensor, Tensor]:
     """Return the eigenvalues `(n k,)`, ascending, and the eigenvectors, as columns, of a kernel.
 
+    Eigenvalues that are zero to rounding are zero: those of equal samples, or of n k above d.
+
     Raises:
         SingularKernel: An eigenvalue is negative by more than rounding.
     """
@@ -85,7 +87,8 @@ def spectrum(kernel: Tensor) -> tuple[Tensor, Tensor]:
     if float(values[0]) < -1e-10 * float(values[-1].abs()):
         shown = f"a matrix with the eigenvalue {float(values[0]):.1e}"
         raise SingularKernel("kernel", shown, "Pass a Gram matrix J J^T.")
-    return values.clamp(min=0.0), vectors.contiguous()
+    tiny = len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return values.masked_fill(values <= tiny, 0.0), vectors.contiguous()
 
 
 def changes(
@@ -109,7 +112,9 @@ def changes(
         descent: The training.
         groups: Positions of the samples to leave out together, one sequence per group; None for
             every sample alone.
-        eigen: `spectrum(kernel)`, to save its time in later calls; not used at infinite time.
+        eigen: `spectrum(kernel)`, to save its time in later calls. At infinite time it is not
+            needed; passed, it is used all the same: it takes longer than a Cholesky factorization,
+            and changes of the weights keep their digits where samples are equal and decay small.
         progress: Show a progress bar; None shows it where standard error is a terminal.
 
     Returns:
@@ -133,8 +138,7 @@ def changes(
     kernel, residuals = check_system(kernel, residuals)
     n, k = residuals.shape
     sizes = _by_size(groups, n, kernel.device)
-    infinite = math.isinf(descent.time)
-    if infinite:
+    if math.isinf(descent.time) and eigen is None:
         basis = None
         solve = _converged(kernel, residuals, descent.decay)
     else:
@@ -205,9 +209,13 @@ def inverse(kernel: Tensor, decay: float) -> Tensor:
     failed = torch.empty((), dtype=torch.int32, device=kernel.device)
     torch.linalg.cholesky_ex(table, out=(table, failed))
     if int(failed) or float(table.diagonal().square().min()) <= tiny:
-        fix = "Pass a positive decay or a finite time; two samples may be equal, or n k above d."
-        raise SingularKernel("kernel", "K + decay I", fix)
+        raise _singular()
     return torch.cholesky_inverse(table, out=table)
+
+
+def _singular() -> SingularKernel:
+    fix = "Pass a positive decay or a finite time; two samples may be equal, or n k above d."
+    return SingularKernel("kernel", "K + decay I", fix)
 
 
 def _converged(kernel: Tensor, residuals: Tensor, decay: float) -> Solve:
@@ -229,8 +237,11 @@ def _converged(kernel: Tensor, residuals: Tensor, decay: float) -> Solve:
 
 
 def _stopped(values: Tensor, vectors: Tensor, residuals: Tensor, descent: GradientDescent) -> Solve:
-    """Finite time, in the eigenvectors' basis: `sum_q c_q R(z_q) E (E^T R E)^{-1} E^T R r`."""
+    """Any time, in the eigenvectors' basis: `sum_q c_q R(z_q) E (E^T R E)^{-1} E^T R r`."""
     shifted = values + descent.decay
+    tiny = len(shifted) * torch.finfo(shifted.dtype).eps * shifted.max()
+    if math.isinf(descent.time) and bool(shifted.min() <= tiny):
+        raise _singular()
     points, weights = contour(descent, float(shifted.max()))
     points, weights = points.to(values.device), weights.to(values.device)
     resolvent = 1 / (shifted[:, None] - points)  # (n k, q), diagonal in the basis

@@ -37,7 +37,7 @@ from memlib.ntk import (
     tangent_kernel,
     trainable,
 )
-from memlib.piecewise import outputs_of, refuse_mixing
+from memlib.piecewise import called, outputs_of, refuse_mixing
 from memlib.runtime import whole_number
 
 #: Images that go through a network at once where nothing is differentiated.
@@ -129,7 +129,7 @@ class LinearizedModel:
             return self.outputs + (self.kernel @ self.coefficients(descent)).view_as(self.outputs)
         images = self._checked(images)
         with torch.no_grad():
-            initial = torch.cat([self.network(part) for part in self._chunks(images)])
+            initial = torch.cat([called(self.network, {}, part) for part in self._chunks(images)])
         if self.sketch.kind != "exact":
             moved = cross_kernel(self, images, progress=False) @ self.coefficients(descent)
             return initial + moved.view_as(initial)
@@ -141,7 +141,7 @@ class LinearizedModel:
 
     def _checked(self, images: Tensor) -> Tensor:
         check_images(images, self.images.shape[1:])
-        return images.to(self.images.device, torch.float64)
+        return images.detach().to(self.images.device, torch.float64)
 
     def _chunks(self, table: Tensor) -> tuple[Tensor, ...]:
         size = sum(weight.numel() for weight in trainable(self.network).values())
@@ -237,7 +237,7 @@ def cross_kernel(
     `linearize`, those of the training samples are computed once per block of images.
     """
     check_images(images, linearized.images.shape[1:])
-    other = images.to(linearized.images.device, torch.float64)
+    other = images.detach().to(linearized.images.device, torch.float64)
     network, sketch, memory = linearized.network, linearized.sketch, linearized.memory
     return tangent_kernel(network, other, linearized.images, sketch, memory, progress)
 
@@ -258,10 +258,10 @@ def prepare(
         found = runtime.device()
         device = torch.device("cpu") if found.type == "mps" else found
     network = _copy(model, device)
-    images = images.to(device, torch.float64)
+    images = images.detach().to(device, torch.float64)
     _check_network(network, images[:1])
     with torch.no_grad():
-        outputs = torch.cat([network(part) for part in images.split(CHUNK)])
+        outputs = torch.cat([called(network, {}, part) for part in images.split(CHUNK)])
     if not bool(torch.isfinite(outputs).all()):
         raise NonFiniteNumber("model", "an output that is NaN or infinite", "Repair its weights.")
     return network, images, outputs, _targets(labels, *outputs.shape).to(device)
@@ -296,7 +296,7 @@ def check_images(images: Tensor, shape: torch.Size | None = None) -> None:
 
 def _check_network(network: nn.Module, image: Tensor) -> None:
     """Refuses outputs that are no row of floats, or that no gradient leaves."""
-    outputs = outputs_of(network, image)
+    outputs = outputs_of(network, image.clone())
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
         shown = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise WrongShape("model", shown, "It must map (n, ...) to outputs (n, k).")
@@ -320,4 +320,4 @@ def _targets(labels: Tensor, n: int, k: int) -> Tensor:
         raise WrongShape("labels", tuple(labels.shape), fix)
     if not bool(torch.isfinite(labels).all()):
         raise NonFiniteNumber("labels", "NaN or infinity", "Pass finite labels.")
-    return labels.to(torch.float64).reshape(n, k)
+    return labels.detach().to(torch.float64).reshape(n, k)

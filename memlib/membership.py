@@ -153,7 +153,11 @@ class _Side:
         shift = deviation / left  # by how much the mean of the others lies below the mean of all
         squares = np.maximum(self.squares - deviation**2 - left * shift**2, 0)
         if pooled:
-            variance = np.broadcast_to(squares.sum() / (left - 1).sum(), squares.shape)
+            freedom = int((left - 1).sum())
+            if freedom == 0:
+                fix = "Train more: without the attacked one, no sample has two on one side."
+                raise NotPositive("runs", f"{left.max()} networks beside one", fix)
+            variance = np.broadcast_to(squares.sum() / freedom, squares.shape)
         else:
             variance = squares / (left - 1)
         return self.mean - shift, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
@@ -201,6 +205,7 @@ def roc(
         UnknownName: There is no such band.
         FractionOutOfRange: The level is outside (0, 1).
         InvalidInput: A rate is outside [0, 1] or the rates decrease, or all are members or none.
+        NonFiniteNumber: A score is NaN.
         WrongShape: Scores and truth have different shapes.
         NotPositive: `resamples` is below 1, or the seed negative.
 

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vjp, vmap
+from torch.func import jacrev, vjp, vmap
 
 from memlib import runtime
 from memlib.errors import UnknownName
+from memlib.piecewise import called
 from memlib.runtime import whole_number
 
 Kernel = Literal["exact", "coordinates", "projection"]
@@ -138,7 +139,12 @@ def _signs(sketch: Sketch, name: str, part: int, rows: int, device: torch.device
 
 
 def sketch_error(network: nn.Module, images: Tensor, sketch: Sketch, memory: int) -> float:
-    """Return the relative error (Frobenius) of a sketched kernel on a random few of the samples."""
+    """Return the relative error (Frobenius) of a sketched kernel on a random few of the samples.
+
+    Args:
+        network: As in `tangent_kernel`, as are `sketch` and `memory`.
+        images: `(n, ...)`, from which the few are drawn.
+    """
     if sketch.kind == "exact":
         return 0.0
     draw = runtime.rng(sketch.seed, "probed")
@@ -156,8 +162,7 @@ def trainable(network: nn.Module) -> dict[str, Tensor]:
 
 def forward(network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
     """Return the outputs of a network with some of its weights replaced, `(n, k)`."""
-    result: Tensor = functional_call(network, weights, (images,))
-    return result
+    return called(network, weights, images)
 
 
 def push(

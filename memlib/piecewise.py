@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memlib.dynamics import evaluation
-from memlib.errors import InvalidInput, WrongShape
-from memlib.runtime import seeded
+from memlib.errors import InvalidInput, NotDifferentiable, WrongShape
+from memlib.losses import evaluation
+from memlib.runtime import seeded, signs
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -31,7 +33,8 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
     """Raise unless the logits are piecewise linear in the input, as far as can be seen.
 
     The layers are known by their type; what a model does besides calling layers is seen in the
-    second derivative of its logits at the images given, in eval mode, which is zero for a
+    second derivative of its logits, in eval mode, at the images given and at as many with random
+    signs added (at blank ones alone, tanh bends as little as a line does). It is zero for a
     piecewise-linear network and nearly never for another.
 
     Args:
@@ -54,7 +57,9 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
             fix = f"It {reason}, but the exact value is for piecewise-linear networks. {_ELSE}"
             raise InvalidInput("model", value, fix)
     with evaluation(model), torch.enable_grad():
-        images = images.detach().requires_grad_()
+        drawn = signs(0, np.arange(len(images)), images[0].numel(), "piecewise")
+        noise = torch.from_numpy(drawn).to(images).view_as(images)
+        images = torch.cat([images, images + noise]).detach().requires_grad_()
         logits = detached(model)(images)
         weights = torch.linspace(1, 2, logits.shape[1], dtype=logits.dtype, device=logits.device)
         (slope,) = torch.autograd.grad((logits @ weights).sum(), images, create_graph=True)
@@ -115,6 +120,33 @@ def count_classes(model: nn.Module, images: Tensor) -> int:
     return shape[1]
 
 
+def check_logits(
+    model: nn.Module, images: Tensor, classes: int | None = None, *, slope: bool = False
+) -> int:
+    """Return the number of logits, once it is known that a model takes such images.
+
+    Args:
+        model: Network; it is called in eval mode.
+        images: A few inputs, (b, ...), on the device of the model.
+        classes: How many logits there must be, if that is known.
+        slope: Whether they must have a gradient in the images.
+
+    Raises:
+        WrongShape: The model does not take the images, or does not return (b, classes).
+        NotDifferentiable: The logits have no gradient in the images.
+    """
+    with evaluation(model), torch.set_grad_enabled(slope):
+        logits = outputs_of(detached(model), images.detach().requires_grad_(slope))
+    shape = tuple(getattr(logits, "shape", ()))
+    if len(shape) != 2 or shape[0] != len(images) or classes not in (None, shape[1]):
+        fix = f"It must return logits of shape ({len(images)}, {classes or 'classes'})."
+        raise WrongShape("model", shape, fix)
+    if slope and not logits.requires_grad:
+        fix = "Let its logits be a differentiable function of the images."
+        raise NotDifferentiable("model", type(model).__name__, fix)
+    return shape[1]
+
+
 def outputs_of(function: Forward, images: Tensor) -> Tensor:
     """Return a model's outputs, or say that it cannot take images of this shape and type.
 
@@ -129,9 +161,9 @@ def outputs_of(function: Forward, images: Tensor) -> Tensor:
         return function(images)
     except torch.cuda.OutOfMemoryError:
         raise
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, IndexError) as error:
         shown = f"{tuple(images.shape)}, {images.dtype},"
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise WrongShape("images", shown, f"The model does not take them: {reason}.") from error
 
 
@@ -154,7 +186,7 @@ def refuse_mixing(model: nn.Module, images: Tensor) -> None:
     def beside(companion: Tensor) -> Tensor:
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}
         with seeded(0, "mixing"), torch.no_grad():
-            outputs: Tensor = functional_call(model, own, (torch.stack([images[0], companion]),))
+            outputs = called(model, own, torch.stack([images[0], companion]))
         return outputs[0]
 
     one, other = beside(images[0] + 1), beside(images[0] - 2)
@@ -180,7 +212,8 @@ def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
     if model._forward_pre_hooks or model._forward_hooks:  # which would not be called
         return None, model
     flat, linear = model[0], model[1]
-    if flat._forward_hooks or flat._forward_pre_hooks or linear._forward_hooks:
+    hooked = (flat._forward_hooks, flat._forward_pre_hooks, linear._forward_hooks)
+    if any(hooked) or linear._forward_pre_hooks:
         return None, model  # what they change is not in the layer's weight
     if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
         return None, model
@@ -200,4 +233,30 @@ def detached(module: nn.Module) -> Forward:
     """
     named = [*module.named_parameters(), *module.named_buffers()]
     tensors = {name: tensor.detach() for name, tensor in named}
-    return lambda images: functional_call(module, tensors, (images,))
+    return lambda images: called(module, tensors, images)
+
+
+def called(module: nn.Module, tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """Return what a module gives with other tensors in the place of some of its own.
+
+    `torch.func.functional_call` with two cares. A layer that stands at two places of a network has
+    its tensors replaced once: PyTorch, which does it twice, puts the replacements back in the end,
+    and the network has lost its parameters. And a first layer that changes its input in place gets
+    a copy.
+
+    Args:
+        module: The module; it is left as it was.
+        tensors: Parameters and buffers by name, as `named_parameters` and `named_buffers` name
+            them; one that has several names is replaced at all of them.
+        images: The input, (b, ...).
+    """
+    named = chain(module.named_parameters(), module.named_buffers())
+    new = {id(old): tensors[name] for name, old in named if name in tensors}
+    places = {
+        f"{prefix}.{name}" if prefix else name: new[id(old)]
+        for prefix, part in module.named_modules()  # each module once
+        for name, old in chain(part._parameters.items(), part._buffers.items())
+        if id(old) in new
+    }
+    result: Tensor = functional_call(module, places, (images.clone(),), tie_weights=False)
+    return result

@@ -18,9 +18,9 @@ from memlib.curvature import input_curvature
 from memlib.errors import EmptySelection, InvalidInput, WrongShape, WrongType
 from memlib.private_runs import draw_pairs, pair_settings, private_runs
 from memlib.private_training import PrivateHistory, PrivateRecipe, train_private
-from memlib.runs import Factory, Method
 from memlib.runtime import open_fraction, seeded, whole_number
 from memlib.runtime import progress as progress_bar
+from memlib.shards import Factory, Method
 from memlib.stability import memorization_scores
 from memlib.training import predict
 
@@ -59,6 +59,7 @@ def private_memorization(
     resume: bool = True,
     shard: int = 8,
     method: Method = "auto",
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Estimate what private networks memorize of every sample, and what that certifies.
@@ -68,7 +69,7 @@ def private_memorization(
 
     Args:
         dataset: As in `private_runs`, as are `model`, `recipe`, `pairs`, `seed`, `shard`,
-            `method` and `progress`.
+            `method`, `device` and `progress`.
         confidence: Of the certificates.
         out: Parquet file for the table and its provenance.
         resume: Return what the file holds already and go on from finished shards; False computes
@@ -88,6 +89,7 @@ def private_memorization(
         CorruptResult: `out` was truncated or edited.
     """
     open_fraction("confidence", confidence)
+    dataset = dataset if device is None else dataset.to(device)
     settings = pair_settings(dataset, model, recipe, pairs, seed, None, shard, method)
     settings |= {"confidence": confidence}
     folder = None if out is None else Path(f"{out}.runs")
@@ -211,6 +213,7 @@ def score_by_privacy(
     score: Score | None = None,
     on: Dataset | None = None,
     seeds: Sequence[int] = (0, 1, 2),
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Train at several privacy levels and measure a score of the samples at each.
@@ -227,6 +230,7 @@ def score_by_privacy(
             network: one with group norm takes a score with another estimator.
         on: Samples to be scored; None takes the training samples.
         seeds: A network is trained for each; the initial weights depend on the seed alone.
+        device: Where to train and score; None: where the images of `dataset` are.
         progress: Show a progress bar; None shows it only on a terminal.
 
     Returns:
@@ -245,14 +249,15 @@ def score_by_privacy(
         if len(given) == 0:
             raise EmptySelection(name, given, "Pass at least one.")
     measure = _input_curvature if score is None else score
-    scored = dataset if on is None else on
+    dataset = dataset if device is None else dataset.to(device)
+    place = dataset.images.device
+    scored = dataset if on is None else on.to(place)
     rows = []
     with progress_bar(total=len(recipes) * len(seeds), desc="levels", enabled=progress) as bar:
         for recipe in recipes:
             for seed in seeds:
                 with seeded(seed, "init"):
                     network = model()
-                place = dataset.images.device
                 history = train_private(
                     network, dataset, recipe, seed=seed, progress=False, device=place
                 )

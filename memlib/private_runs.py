@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib import results
-from memlib.ensemble import linear_layers
-from memlib.errors import TrainingDiverged, UnknownName
 from memlib.private_ensemble import train_private_ensemble
 from memlib.private_training import PrivateRecipe, train_private
-from memlib.runs import Factory, Method, Runs, log_odds, run_settings
-from memlib.runtime import progress as progress_bar
-from memlib.runtime import rng, seeded, side_by_side, whole_number
+from memlib.runs import Runs, sharded_runs
+from memlib.runtime import rng, seeded, whole_number
+from memlib.shards import Factory, Method, Predictor, run_settings, shard_map, verdicts
 from memlib.training import predict
 
 if TYPE_CHECKING:
@@ -64,6 +60,7 @@ def private_runs(
     folder: str | Path | None = None,
     shard: int = 8,
     method: Method = "auto",
+    device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> Runs:
     """Train private networks on pairs of random halves and evaluate each on all samples.
@@ -73,7 +70,7 @@ def private_runs(
     private as `recipe.bound(n // 2)` says.
 
     Args:
-        dataset: The n samples to be scored; training runs on the device of its images.
+        dataset: The n samples to be scored.
         model: Builds one freshly initialized network without batch norm.
         recipe: How each network is trained.
         pairs: Number of pairs (see `draw_pairs`): every sample is in this many runs, and out of
@@ -85,6 +82,7 @@ def private_runs(
         method: `"batched"` (fully connected networks, see `memlib.private_ensemble`),
             `"sequential"` (any network, one `train_private` each), or `"auto"`: batched where
             possible.
+        device: Where to train and evaluate; None: where the images are.
         progress: Show a progress bar; None shows it only on a terminal.
 
     Returns:
@@ -103,41 +101,31 @@ def private_runs(
     Cost: two trainings per pair; memory for one shard of networks at a time, and nine bytes per
     network and sample.
     """
+    if device is not None:
+        dataset, targets = dataset.to(device), None if targets is None else targets.to(device)
     members = draw_pairs(len(dataset), pairs, seed)
     settings = pair_settings(dataset, model, recipe, pairs, seed, targets, shard, method)
-    trainer, over = _trainer(model, method, dataset)
+    batched, over = shard_map(model, method, dataset)
     recipe.bound(len(dataset) // 2)  # computed once here, and kept; it refuses bad settings
-    if over is map:
-        shard = 1
+    predictors = _batched if batched else _sequential
 
-    def finish(start: int) -> tuple[dict[str, np.ndarray], float]:
-        """Train a shard, or read it if an earlier call has finished it."""
-        path = Path(folder) / f"shard-{start // 2 // shard:05d}.npz" if folder else None
-        if path and path.exists():
-            part, stamp = results.load_arrays(path, settings=settings)
-            return part, stamp.wall_seconds
-        begun = time.perf_counter()
-        numbers = range(start, min(start + 2 * shard, len(members)))
-        part = _verdicts(trainer(dataset, members, recipe, numbers, seed), dataset, targets, recipe)
-        seconds = time.perf_counter() - begun
-        if path:
-            stamp = results.provenance("memlib.privacy.private_runs", settings, seconds)
-            results.save_arrays(path, part, stamp)
-        return part, seconds
+    def one_shard(numbers: range) -> dict[str, np.ndarray]:
+        rows = [torch.from_numpy(members[number].nonzero()[0]) for number in numbers]
+        trained = predictors(model, dataset, rows, recipe, numbers, seed)
+        return verdicts(trained, dataset, targets, numbers, recipe.lr)
 
-    parts, seconds = [], 0.0
-    with progress_bar(total=len(members), desc="private models", enabled=progress) as bar:
-        for part, took in over(finish, range(0, len(members), 2 * shard)):
-            parts.append(part)
-            seconds += took
-            bar.update(len(part["correct"]))
-    nobody = np.empty(0, dtype=np.int64)
-    return Runs(
-        ids=dataset.ids.cpu().numpy(),
-        members=members,
-        target_ids=nobody if targets is None else targets.ids.cpu().numpy(),
-        seconds=seconds,
-        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    return sharded_runs(
+        one_shard,
+        over,
+        dataset,
+        targets,
+        members,
+        step=2 * (settings["shard"] if batched else 1),  # one by one: each pair is kept
+        command="memlib.privacy.private_runs",
+        settings=settings,
+        folder=folder,
+        desc="private models",
+        progress=progress,
     )
 
 
@@ -151,69 +139,56 @@ def pair_settings(
     shard: int,
     method: Method,
 ) -> dict[str, Any]:
-    """Return all that determines the numbers of a set of private runs, as plain values."""
+    """Return all that determines the numbers of a set of private runs, as plain values.
+
+    Args:
+        dataset: As in `private_runs`, as are `model`, `recipe`, `pairs`, `seed`, `targets`,
+            `shard` and `method`.
+
+    Returns:
+        Settings for `memlib.results.provenance`.
+
+    Raises:
+        NotPositive: `shard` is below 1.
+    """
     call: dict[str, Any] = {"recipe": recipe, "targets": targets, "method": method}
     call |= {"shard": whole_number("shard", shard), "pairs": pairs, "seed": seed}
     return run_settings(dataset, model, **call)
 
 
-def _trainer(
-    model: Factory, method: Method, dataset: Dataset
-) -> tuple[Callable[..., Iterator[Callable[[Dataset], Tensor]]], Callable[..., Iterator[Any]]]:
-    """Return how to train one shard, a predictor for each network, and how to map over shards."""
-    if method not in ("auto", "batched", "sequential"):
-        raise UnknownName("method", method, "Choose 'auto', 'batched' or 'sequential'.")
-    if method == "auto":
-        with seeded(0):
-            method = "sequential" if linear_layers(model()) is None else "batched"
-    batched = method == "batched"
-
-    def train(
-        dataset: Dataset, members: np.ndarray, recipe: PrivateRecipe, numbers: range, seed: int
-    ) -> Iterator[Callable[[Dataset], Tensor]]:
-        size, rows = len(dataset) // 2, [torch.from_numpy(members[j].nonzero()[0]) for j in numbers]
-        own = [int(rng(seed, "fit", number).integers(2**31)) for number in numbers]
-        if batched:
-            ensemble = train_private_ensemble(
-                model, dataset, rows, recipe, size=size, numbers=numbers, seeds=own, seed=seed
-            )
-            for place in range(len(ensemble)):
-                yield partial(ensemble.predict, place)
-            return
-        for row, number, stream in zip(rows, numbers, own, strict=True):
-            with seeded(seed, "init", number):
-                network = model()
-            half, where = dataset.select(row), dataset.images.device
-            train_private(
-                network, half, recipe, size=size, seed=stream, progress=False, device=where
-            )
-            yield partial(predict, network)
-
-    return train, partial(side_by_side, where=dataset.images.device) if batched else map
-
-
-def _verdicts(
-    predictors: Iterator[Callable[[Dataset], Tensor]],
+def _batched(
+    model: Factory,
     dataset: Dataset,
-    targets: Dataset | None,
+    rows: list[Tensor],
     recipe: PrivateRecipe,
-) -> dict[str, np.ndarray]:
-    """Evaluate networks one after the other, as `memlib.runs` does."""
-    correct, probability, on_targets, odds = [], [], [], []
-    for predictor in predictors:
-        logits = predictor(dataset)
-        if not bool(torch.isfinite(logits).all()):
-            raise TrainingDiverged(
-                f"A network's logits are not finite, at lr={recipe.lr}. Lower lr."
-            )
-        correct.append((logits.argmax(1) == dataset.labels).cpu().numpy())
-        own = logits.softmax(1).gather(1, dataset.labels[:, None])[:, 0]
-        probability.append(own.cpu().numpy())
-        hits = np.empty(0, dtype=bool)
-        if targets is not None:
-            hits = (predictor(targets).argmax(1) == targets.labels).cpu().numpy()
-        on_targets.append(hits)
-        odds.append(log_odds(logits, dataset.labels).cpu().numpy())
-    parts = {"correct": correct, "probability": probability, "target_correct": on_targets}
-    parts["log_odds"] = odds
-    return {name: np.stack(part) for name, part in parts.items()}
+    numbers: range,
+    seed: int,
+) -> Iterator[Predictor]:
+    size, seeds = len(dataset) // 2, _own_seeds(seed, numbers)
+    ensemble = train_private_ensemble(
+        model, dataset, rows, recipe, size=size, numbers=numbers, seeds=seeds, seed=seed
+    )
+    for place in range(len(ensemble)):
+        yield partial(ensemble.predict, place)
+
+
+def _sequential(
+    model: Factory,
+    dataset: Dataset,
+    rows: list[Tensor],
+    recipe: PrivateRecipe,
+    numbers: range,
+    seed: int,
+) -> Iterator[Predictor]:
+    size, where = len(dataset) // 2, dataset.images.device
+    for row, number, own in zip(rows, numbers, _own_seeds(seed, numbers), strict=True):
+        with seeded(seed, "init", number):
+            network = model()
+        half = dataset.select(row)
+        train_private(network, half, recipe, size=size, seed=own, progress=False, device=where)
+        yield partial(predict, network)
+
+
+def _own_seeds(seed: int, numbers: range) -> list[int]:
+    """One seed for each network, whichever others are trained with it."""
+    return [int(rng(seed, "fit", number).integers(2**31)) for number in numbers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -29,14 +30,15 @@ from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.data import Dataset
 from memlib.errors import (
     InvalidInput,
+    NotDifferentiable,
     NotPositive,
     TooLarge,
     TrainingDiverged,
-    WrongShape,
     WrongType,
 )
-from memlib.piecewise import refuse_mixing
-from memlib.training import learning_rates
+from memlib.losses import evaluation
+from memlib.piecewise import check_logits, refuse_mixing
+from memlib.schedules import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
 
@@ -232,10 +234,12 @@ def train_private(
         The history, with the parameters of the guarantee.
 
     Raises:
-        InvalidInput: The model has a layer that mixes samples or keeps statistics of them, or
-            nothing to train; or see `memlib.accounting.noise_for`.
+        InvalidInput: The model mixes samples, keeps statistics of them, changes a layer's output
+            in place, has nothing to train, or has a weight whose gradients of single samples
+            Opacus cannot see; or see `memlib.accounting.noise_for`.
         TooLarge: The expected batch is larger than the size.
-        WrongShape: The model's output is not (b, k).
+        NotDifferentiable: The logits do not depend on a weight that is to be trained.
+        WrongShape: The model does not take the images, or its output is not (b, k).
         NotPositive: chunk, size or seed is too small.
         TrainingDiverged: The loss became NaN or infinite.
         ForeignResult: The checkpoint is of another run.
@@ -270,6 +274,9 @@ def train_private(
     place = runtime.device() if device is None else torch.device(device)
     model.to(place)
     dataset = dataset.to(place)
+    check_logits(model, dataset.images[:1], dataset.num_classes)
+    _refuse_dead(model, dataset.images[:1])
+    _refuse_memory(model, dataset.images[:1])
     draws = runtime.generator(seed, "draws")
     noises = runtime.generator(seed, "noise", device=place)
     history = PrivateHistory(noise, rate)
@@ -280,8 +287,8 @@ def train_private(
             total=recipe.epochs * per_epoch, desc="private training", enabled=progress
         ) as bar,
     ):
-        if len(dataset):
-            refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
+        refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
+        _check_gradients(model, optimizer, dataset)
 
         def state() -> dict[str, Any]:
             random = [draws.get_state(), noises.get_state()]
@@ -302,14 +309,15 @@ def train_private(
             write_checkpoint(path, settings, state())
         for epoch in range(len(history.loss), recipe.epochs):
             started = time.perf_counter()
-            total, drawn = torch.zeros((), dtype=torch.float64), 0
+            total, drawn = 0.0, 0
             for number in range(epoch * per_epoch, (epoch + 1) * per_epoch):
                 optimizer.param_groups[0]["lr"] = rates[number]
-                batch = (torch.rand(len(dataset), generator=draws) < rate).nonzero()[:, 0]
+                chances = torch.rand(len(dataset), generator=draws, device="cpu")
+                batch = (chances < rate).nonzero()[:, 0]
                 total += _step(model, optimizer, dataset, batch, chunk)
                 drawn += len(batch)
                 bar.update()
-            mean = float(total) / drawn if drawn else math.nan
+            mean = total / drawn if drawn else math.nan
             if drawn and not math.isfinite(mean):
                 raise TrainingDiverged(
                     f"The loss became {mean} in epoch {epoch} at learning rate {recipe.lr:g} and "
@@ -373,28 +381,70 @@ def _expected_warnings() -> Iterator[None]:
         yield
 
 
-def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chunk: int) -> Tensor:
+def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chunk: int) -> float:
     """Take one step on the samples drawn, a chunk at a time; return the sum of their losses."""
-    total = torch.zeros((), dtype=torch.float64)
     if len(batch) == 0:
         for parameter in optimizer.params:
             parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return total
+        return 0.0
+    total = 0.0
     places = batch.to(dataset.images.device).split(chunk)
     for number, part in enumerate(places, 1):
-        logits = model(dataset.images[part])
-        if logits.shape != (len(part), dataset.num_classes):
-            fix = f"The model must return logits of shape ({len(part)}, {dataset.num_classes})."
-            raise WrongShape("model", tuple(logits.shape), fix)
-        losses = F.cross_entropy(logits, dataset.labels[part], reduction="none")
+        losses = F.cross_entropy(
+            model(dataset.images[part]), dataset.labels[part], reduction="none"
+        )
         losses.sum().backward()
         optimizer.signal_skip_step(number < len(places))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        total += losses.detach().sum(dtype=torch.float64).cpu()
+        total += float(losses.detach().sum(dtype=torch.float64))
     return total
+
+
+def _check_gradients(model: nn.Module, optimizer: Any, dataset: Dataset) -> None:
+    """Raise unless Opacus' gradients of single samples add up to PyTorch's gradient of their sum.
+
+    Opacus sees a weight where its own layer uses it, and nowhere else.
+    """
+    images, labels = dataset.images[:2], dataset.labels[:2]
+    optimizer.zero_grad(set_to_none=True)
+    with runtime.seeded(0, "gradients"):
+        F.cross_entropy(model(images), labels, reduction="sum").backward()
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    whole = {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in named}
+    largest = max(float(gradient.abs().max()) for gradient in whole.values())
+    for name, gradient in whole.items() if math.isfinite(largest) else []:
+        single: Any = getattr(model.get_parameter(name), "grad_sample", None)
+        fits = isinstance(single, Tensor) and single.shape == (len(images), *gradient.shape)
+        if not fits or not torch.allclose(single.sum(0), gradient, rtol=1e-3, atol=1e-5 * largest):
+            fix = "Use it in its own layer only, with the samples along the first axis."
+            shown = f"{name}, whose gradients Opacus does not see one by one,"
+            raise InvalidInput("model", shown, fix)
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _refuse_memory(model: nn.Module, images: Tensor) -> None:
+    """Raise if what the model was given stays in it otherwise than through gradients.
+
+    Two copies are given different images and then the same one, with the same random numbers. They
+    must agree in their outputs then, and in their buffers.
+    """
+    left = []
+    for shift in (1, -2):
+        network = copy.deepcopy(model).train()
+        with runtime.seeded(0, "memory"), torch.no_grad():
+            network(images + shift)
+            left.append([part.double() for part in (network(images), *network.buffers())])
+    for one, other in zip(*left, strict=True):
+        scale = 1e-4 * float(one.abs().max()) if one.numel() else 0.0
+        if not torch.allclose(one, other, rtol=1e-4, atol=scale, equal_nan=True):
+            raise InvalidInput(
+                "model",
+                f"{type(model).__name__}, which remembers the images that it was given,",
+                "It keeps statistics of the data, which no noise protects; take a model without.",
+            )
 
 
 def _refuse_mixing(model: nn.Module) -> None:
@@ -407,6 +457,12 @@ def _refuse_mixing(model: nn.Module) -> None:
                 "Batch norm mixes samples, so no gradient is one sample's own; take "
                 "memlib.models.with_group_norm(model).",
             )
+        if getattr(module, "inplace", False):
+            raise InvalidInput(
+                "model",
+                f"{type(module).__name__} at {name or 'the top'!r}",
+                "It changes in place what Opacus has to see; pass inplace=False.",
+            )
         own = [*module.parameters(recurse=False)]
         keeps = any(p.requires_grad for p in own) and [*module.buffers(recurse=False)]
         if keeps or getattr(module, "track_running_stats", False):
@@ -417,6 +473,20 @@ def _refuse_mixing(model: nn.Module) -> None:
             )
     if not any(p.requires_grad for p in model.parameters()):
         raise InvalidInput("model", type(model).__name__, "Pass one with weights to train.")
+
+
+def _refuse_dead(model: nn.Module, images: Tensor) -> None:
+    """Raise NotDifferentiable for a weight to be trained that the logits do not depend on."""
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    with evaluation(model), torch.enable_grad():
+        # With the images too, so that there is a graph whatever the weights do.
+        images = images.detach().requires_grad_()
+        total = model(images.clone()).sum() + 0 * images.sum()
+        found = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
+    for (name, _), gradient in zip(named, found, strict=True):
+        if gradient is None:
+            fix = "Its gradient cannot be clipped: use it, or freeze it by requires_grad_(False)."
+            raise NotDifferentiable("model", f"weight {name!r}", fix)
 
 
 def _check_positive(name: str, value: object) -> None:

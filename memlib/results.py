@@ -9,11 +9,8 @@ import functools
 import hashlib
 import io
 import json
-import os
 import platform
 import re
-import secrets
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -35,6 +32,7 @@ from memlib.errors import (
     UnknownName,
     WrongType,
 )
+from memlib.files import atomic_path, write_npz
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +54,9 @@ class Provenance:
         settings: Everything that determines the numbers, the seed included; JSON values. Tuples
             become lists, NumPy numbers plain ones.
         versions: Version of Python and of each package that matters.
-        wall_seconds: Seconds that it took.
+        wall_seconds: Seconds that it took. Where finished parts are kept (shards and sets of
+            networks, the epochs of `memlib score`), the sum over the parts, those of earlier calls
+            included; parts that ran side by side count one by one. Else those of the last call.
         source_hash: `source_hash()` of the memlib that computed it.
         created: Day, UTC, as 2026-01-31.
 
@@ -82,7 +82,7 @@ def provenance(command: str, settings: dict[str, Any], wall_seconds: float) -> P
     Args:
         command: The command or function that computed it.
         settings: Everything that determines the numbers, the seed included.
-        wall_seconds: Seconds that it took.
+        wall_seconds: Seconds that it took, as in `Provenance`.
 
     Returns:
         The provenance, with versions, source hash and date filled in.
@@ -145,29 +145,6 @@ def normalize(settings: dict[str, Any]) -> dict[str, Any]:
         raise WrongType("settings", settings, "Pass a dictionary.")
     result: dict[str, Any] = plain(settings, "settings")
     return result
-
-
-@contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path to write to, and move it to `path` once the block has succeeded.
-
-    Args:
-        path: Where the file shall be. Missing folders are made; an old file is replaced.
-
-    Yields:
-        A path in the same folder, ending in `.tmp`. If the block raises, it is removed and the
-        old file stays as it was.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_table(path: Path | str, table: "pd.DataFrame", provenance: Provenance) -> None:
@@ -287,24 +264,6 @@ def load_arrays(
     return arrays, made
 
 
-def write_npz(file: IO[bytes], arrays: dict[str, np.ndarray], comment: bytes = b"") -> None:
-    """Write arrays as compressed npz whose bytes depend on nothing but the arrays (and zlib).
-
-    Args:
-        file: Open for writing.
-        arrays: Arrays without Python objects, by name.
-        comment: The archive's comment, which ends the file.
-    """
-    with zipfile.ZipFile(file, "w") as members:
-        members.comment = comment
-        for name, array in arrays.items():
-            # Unlike np.savez: a fixed date and system, and no array name is an argument's.
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
-            with members.open(entry, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
 def stored(name: str) -> Path:
     """Return the path of a result that ships with memlib.
 
@@ -358,7 +317,7 @@ def _seal(path: Path) -> None:
 def _unsealed(path: Path | str) -> Iterator[IO[bytes]]:
     source = Path(path)
     if not source.is_file():
-        raise MissingData("path", str(source), "Compute it first, or correct the path.")
+        raise MissingData("path", source, "Compute it first, or correct the path.")
     content = source.read_bytes()
     place = content.find(_MARK) + len(_MARK)
     if content[place : place + len(_BLANK)] != _digest(content, place):

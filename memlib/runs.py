@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from memlib import results
-from memlib.ensemble import Ensemble, Recipe, linear_layers, train_ensemble
-from memlib.errors import CorruptResult, FractionOutOfRange, TrainingDiverged, UnknownName
+from memlib.ensemble import Ensemble, Recipe, train_ensemble
+from memlib.errors import CorruptResult, FractionOutOfRange
 from memlib.runtime import progress as progress_bar
-from memlib.runtime import rng, seeded, side_by_side, whole_number
-from memlib.training import fit, predict
+from memlib.runtime import rng, side_by_side, whole_number
+from memlib.shards import (
+    Factory,
+    Mapper,
+    Method,
+    run_settings,
+    shard_trainer,
+    training_sets,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from memlib.data import Dataset
 
-Factory = Callable[[], nn.Module]
-Method = Literal["auto", "batched", "sequential"]
 _BITS = ("members", "correct", "target_correct")
 
 
@@ -159,27 +162,79 @@ def subset_runs(
         method=method,
     )
     train, over = shard_trainer(model, method, dataset)
-    if over is map:  # networks that are trained one by one are kept one by one
-        shard = 1
+
+    def one_shard(numbers: range) -> dict[str, np.ndarray]:
+        rows = members[numbers.start : numbers.stop]
+        return train(dataset, rows, recipe, numbers, seed, targets)
+
+    return sharded_runs(
+        one_shard,
+        over,
+        dataset,
+        targets,
+        members,
+        step=1 if over is map else shard,  # those trained one by one are kept one by one
+        command="memlib.runs.subset_runs",
+        settings=settings,
+        folder=folder,
+        desc="subset models",
+        progress=progress,
+    )
+
+
+def sharded_runs(
+    train: Callable[[range], dict[str, np.ndarray]],
+    over: Mapper,
+    dataset: Dataset,
+    targets: Dataset | None,
+    members: np.ndarray,
+    *,
+    step: int,
+    command: str,
+    settings: dict[str, Any],
+    folder: str | Path | None,
+    desc: str,
+    progress: bool | None,
+) -> Runs:
+    """Train networks shard by shard, keep each shard that is finished, and join them.
+
+    Args:
+        train: Trains the networks of these numbers and returns what `memlib.shards.verdicts` does.
+        over: How `train` is mapped over the shards, in order: `map`, or several at a time.
+        dataset: The samples that are scored.
+        targets: A second data set, or None.
+        members: `(M, n)` bool, the training set of each network.
+        step: Networks in a shard.
+        command: What the provenance of a shard calls the command.
+        settings: All that determines the numbers.
+        folder: Where finished shards are kept; None keeps none.
+        desc: What the progress bar counts.
+        progress: Show a progress bar; None shows it only on a terminal.
+
+    Returns:
+        The runs, in order.
+
+    Raises:
+        ForeignResult: `folder` holds shards of other settings.
+        CorruptResult: A shard was truncated or edited.
+    """
 
     def finish(start: int) -> tuple[dict[str, np.ndarray], float]:
         """Train a shard, or read it if an earlier call has finished it."""
-        path = Path(folder) / f"shard-{start // shard:05d}.npz" if folder else None
+        path = Path(folder) / f"shard-{start // step:05d}.npz" if folder else None
         if path and path.exists():
             part, stamp = results.load_arrays(path, settings=settings)
             return part, stamp.wall_seconds
         begun = time.perf_counter()
-        numbers = range(start, min(start + shard, models))
-        part = train(dataset, members[start : numbers.stop], recipe, numbers, seed, targets)
+        part = train(range(start, min(start + step, len(members))))
         seconds = time.perf_counter() - begun
         if path:
-            stamp = results.provenance("memlib.runs.subset_runs", settings, seconds)
-            results.save_arrays(path, part, stamp)
+            results.save_arrays(path, part, results.provenance(command, settings, seconds))
         return part, seconds
 
     parts, seconds = [], 0.0
-    with progress_bar(total=models, desc="subset models", enabled=progress) as bar:
-        for part, took in over(finish, range(0, models, shard)):
+    with progress_bar(total=len(members), desc=desc, enabled=progress) as bar:
+        for part, took in over(finish, range(0, len(members), step)):
             parts.append(part)
             seconds += took
             bar.update(len(part["correct"]))
@@ -282,14 +337,12 @@ def probability_curves(
 
         def observe(epoch: int, ensemble: Ensemble) -> None:
             for place, row in enumerate(rows):
-                _, probability = _verdict(ensemble.predict(place, dataset), dataset)
+                _, probability = verdict(ensemble.predict(place, dataset), dataset)
                 sums[0, epoch] += np.where(row, probability, 0)
                 sums[1, epoch] += np.where(row, 0, probability)
 
-        positions = _positions(rows)
-        train_ensemble(
-            model, dataset, positions, recipe, numbers=numbers, seed=seed, each_epoch=observe
-        )
+        own = training_sets(rows)
+        train_ensemble(model, dataset, own, recipe, numbers=numbers, seed=seed, each_epoch=observe)
         return sums
 
     inside, outside = np.zeros((2, recipe.epochs, len(dataset)))
@@ -300,119 +353,3 @@ def probability_curves(
             bar.update(min(shard, models - bar.n))
     with np.errstate(invalid="ignore", divide="ignore"):
         return inside / members.sum(0), outside / (~members).sum(0)
-
-
-def run_settings(
-    dataset: Dataset,
-    model: Factory,
-    *,
-    recipe: Recipe,
-    targets: Dataset | None = None,
-    shard: int = 16,
-    method: Method = "auto",
-    **rest: Any,
-) -> dict[str, Any]:
-    """Return all that determines the numbers of a set of runs, as plain values for provenance."""
-    with seeded(0):
-        structure = " ".join(str(model()).split())
-    return {
-        "dataset": dataset.name,
-        "fingerprint": dataset.fingerprint(),
-        "targets": None if targets is None else targets.fingerprint(),
-        "model": structure,
-        "device": dataset.images.device.type,
-        "recipe": asdict(recipe),
-        "shard": shard,
-        "method": method,
-        **rest,
-    }
-
-
-def shard_trainer(
-    model: Factory, method: Method, dataset: Dataset
-) -> tuple[Callable[..., dict[str, np.ndarray]], Callable[..., Iterator[Any]]]:
-    """Return how to train one shard and evaluate its networks, and how to map that over shards."""
-    if method not in ("auto", "batched", "sequential"):
-        raise UnknownName("method", method, "Choose 'auto', 'batched' or 'sequential'.")
-    if method == "auto":
-        with seeded(0):
-            method = "sequential" if linear_layers(model()) is None else "batched"
-    train_shard = _batched if method == "batched" else _sequential
-    over = partial(side_by_side, where=dataset.images.device) if method == "batched" else map
-
-    def train(
-        dataset: Dataset,
-        members: np.ndarray,
-        recipe: Recipe,
-        numbers: range,
-        seed: int,
-        targets: Dataset | None,
-    ) -> dict[str, np.ndarray]:
-        rows = _positions(members)
-        verdicts = []
-        for predictor in train_shard(model, dataset, rows, recipe, numbers, seed):
-            logits = predictor(dataset)
-            correct, probability = _verdict(logits, dataset)
-            odds = log_odds(logits, dataset.labels).cpu().numpy()
-            on_targets = np.empty(0, dtype=bool)
-            if targets is not None:
-                on_targets, _ = _verdict(predictor(targets), targets)
-            if not np.isfinite(probability).all():
-                raise TrainingDiverged(
-                    f"A network among {numbers.start} to {numbers.stop - 1} gives probabilities "
-                    f"that are not finite, at lr={recipe.lr}. Lower lr."
-                )
-            verdicts.append((correct, probability, on_targets, odds))
-        names = ("correct", "probability", "target_correct", "log_odds")
-        return {
-            name: np.stack(part)
-            for name, part in zip(names, zip(*verdicts, strict=True), strict=True)
-        }
-
-    return train, over
-
-
-def _batched(
-    model: Factory, dataset: Dataset, rows: Tensor, recipe: Recipe, numbers: range, seed: int
-) -> Iterator[Callable[[Dataset], Tensor]]:
-    ensemble = train_ensemble(model, dataset, rows, recipe, numbers=numbers, seed=seed)
-    for place in range(len(ensemble)):
-        yield partial(ensemble.predict, place)
-
-
-def _sequential(
-    model: Factory, dataset: Dataset, rows: Tensor, recipe: Recipe, numbers: range, seed: int
-) -> Iterator[Callable[[Dataset], Tensor]]:
-    for row, number in zip(rows, numbers, strict=True):
-        with seeded(seed, "init", number):
-            network = model()
-        own_seed = int(rng(seed, "fit", number).integers(2**31))
-        own, where = dataset.select(row), dataset.images.device
-        fit(network, own, seed=own_seed, progress=False, device=where, **asdict(recipe))
-        yield partial(predict, network)
-
-
-def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the log odds of each label under the softmax: `log(p / (1 - p))`, without rounding p.
-
-    Args:
-        logits: Outputs `(b, k)`.
-        labels: Labels `(b,)`, each from 0 to k - 1.
-
-    Returns:
-        `(b,)`: the label's logit minus the log-sum-exp of the others; higher = more confident.
-    """
-    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
-    return logits.gather(1, labels[:, None])[:, 0] - others
-
-
-def _verdict(logits: Tensor, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each label is predicted, `(n,)` bool, and its softmax probability, `(n,)`."""
-    correct = logits.argmax(1) == dataset.labels
-    probability = logits.softmax(1).gather(1, dataset.labels[:, None])[:, 0]
-    return correct.cpu().numpy(), probability.cpu().numpy()
-
-
-def _positions(members: np.ndarray) -> Tensor:
-    """Turn a mask `(M, n)` whose rows hold equally many samples into positions `(M, m)`."""
-    return torch.from_numpy(np.nonzero(members)[1].reshape(len(members), -1))

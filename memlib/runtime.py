@@ -1,5 +1,6 @@
 """Where and how a run happens: seeds, device, scale, progress bar."""
 
+import copy
 import hashlib
 import json
 import operator
@@ -214,6 +215,34 @@ def device() -> torch.device:
     if name not in available:
         raise UnknownName("MEMLIB_DEVICE", name, f"This machine has {', '.join(available)}.")
     return torch.device(name)
+
+
+def placed(
+    model: torch.nn.Module, device: torch.device | str | None, otherwise: torch.device
+) -> tuple[torch.nn.Module, torch.device]:
+    """Return a model on a device, for what computes with it and must leave it as it is.
+
+    Args:
+        model: The model.
+        device: Where it is wanted; None: where it is.
+        otherwise: Where a model without parameters is.
+
+    Returns:
+        The model itself if it is there, else a copy; and the device.
+
+    Raises:
+        UnknownName: There is no such device.
+    """
+    own = next((parameter.device for parameter in model.parameters()), otherwise)
+    if device is None:
+        return model, own
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise UnknownName("device", device, "Pass for example 'cpu' or 'cuda:0'.") from None
+    if own.type == wanted.type and wanted.index in (None, own.index):
+        return model, own
+    return copy.deepcopy(model).to(wanted), wanted
 
 
 def scale() -> Literal["cpu", "gpu"]:

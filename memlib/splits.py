@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from memlib.data import Dataset
-    from memlib.runs import Factory
+    from memlib.shards import Factory
 
 
 def fold_numbers(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -17,18 +17,15 @@ from memlib import results
 from memlib.ensemble import Recipe
 from memlib.errors import DuplicateIds, EmptySelection
 from memlib.runs import (
-    Factory,
-    Method,
     Runs,
     draw_subsets,
     load_runs,
-    run_settings,
     save_runs,
-    shard_trainer,
     subset_runs,
 )
 from memlib.runtime import progress as progress_bar
 from memlib.runtime import whole_number
+from memlib.shards import Factory, Method, run_settings, shard_trainer
 
 if TYPE_CHECKING:
     import pandas as pd

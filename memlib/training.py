@@ -12,24 +12,24 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
 from memlib import runtime
+from memlib.batches import Batch, batches
 from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.curvature import input_curvature
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, evaluation
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     InvalidInput,
-    NotPositive,
     TrainingDiverged,
     UnknownIds,
     UnknownName,
     WrongShape,
 )
+from memlib.losses import evaluation
+from memlib.schedules import learning_rates
 
 _HELD = 2**22  # logits held back before they are counted and given to the tracker
-_PADDING = 4  # pixels on each side before the random crop, as usual on CIFAR
 _PARTS = ("model", "optimizer", "tracker", "history")  # of a checkpoint
 
 
@@ -49,7 +49,6 @@ class History:
 
 
 Callback = Callable[[int, nn.Module, History], object]
-_Batch = tuple[Tensor, Tensor, Tensor]  # images, labels, ids
 
 
 def fit(
@@ -116,7 +115,7 @@ def fit(
         checkpoint: File written atomically before the first epoch and after each. If it exists,
             training goes on where it was, whatever the weights and the tracker hold by then, and
             the result equals the uninterrupted one; if it holds a finished run, fit returns at
-            once with its weights.
+            once with its weights. A run that fails in its first batch leaves none.
         progress: Show a bar; None: only where standard error is a terminal.
         device: Where to train; None takes `memlib.device()`.
 
@@ -186,7 +185,7 @@ def fit(
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
     history = History()
     with (
-        _left_clean(model, tracker),
+        _left_clean(model, tracker, path),
         runtime.seeded(seed, "training"),
         runtime.progress(total=epochs * steps, desc="training", enabled=progress) as bar,
     ):
@@ -208,7 +207,7 @@ def fit(
             held: list[tuple[Tensor, ...]] = []
             correct = 0
             for step, batch in enumerate(
-                _batches(dataset, batch_size, augment, seed, epoch), epoch * steps
+                batches(dataset, batch_size, augment, seed, epoch), epoch * steps
             ):
                 optimizer.param_groups[0]["lr"] = rates[step]
                 loss, *seen = _step(model, optimizer, batch, dataset.num_classes, fed)
@@ -236,17 +235,33 @@ def fit(
 
 
 @contextmanager
-def _left_clean(model: nn.Module, tracker: DynamicsTracker | None) -> Iterator[None]:
-    """Put the model's mode back at the end; after an error, drop the tracker's open epoch."""
+def _left_clean(
+    model: nn.Module, tracker: DynamicsTracker | None, checkpoint: Path | None
+) -> Iterator[None]:
+    """Put the model's mode back at the end; after an error, drop the tracker's open epoch.
+
+    An error before anything was changed also removes the checkpoint that the run began with: model
+    and tracker are still what it holds, and the next call may be one with other settings.
+    """
     was_training = model.training
+    fresh = None if checkpoint is None or checkpoint.exists() else checkpoint
+    before = _changes(model, tracker)
     try:
         yield
     except BaseException:
         if tracker is not None:
             tracker.drop_epoch()
+        if fresh and _changes(model, tracker) == before:
+            fresh.unlink(missing_ok=True)
         raise
     finally:
         model.train(was_training)
+
+
+def _changes(model: nn.Module, tracker: DynamicsTracker | None) -> list[int]:
+    """How often each tensor of the model was changed in place, and the epochs of the tracker."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return [0 if tracker is None else tracker.epochs, *(tensor._version for tensor in tensors)]
 
 
 @torch.no_grad()
@@ -274,69 +289,10 @@ def predict(model: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Tenso
     return torch.cat(logits).to(dataset.labels.device)
 
 
-def learning_rates(
-    schedule: str,
-    lr: float,
-    epochs: int,
-    steps: int,
-    *,
-    milestones: Sequence[int] = (),
-    gamma: float = 0.1,
-) -> list[float]:
-    """Return the learning rate of every step of a run, as PyTorch's schedulers give it.
-
-    Args:
-        schedule: `"constant"`, `"step"` (`MultiStepLR`, changed between epochs) or `"one-cycle"`
-            (`OneCycleLR`, changed at every step).
-        lr: Learning rate; the peak for one-cycle.
-        epochs: Number of epochs.
-        steps: Steps in an epoch.
-        milestones: Epochs at which `"step"` multiplies the rate by `gamma`, increasing.
-        gamma: Factor of `"step"`.
-
-    Returns:
-        `epochs * steps` rates. One-cycle with a single step is its peak: PyTorch's would be the
-        very end of the cycle, a rate near 0.
-
-    Raises:
-        NotPositive: epochs, steps, lr or gamma is not positive and finite.
-        UnknownName: There is no such schedule.
-        InvalidInput: Milestones without `"step"`, none with it, or out of order or range.
-    """
-    if schedule not in ("constant", "step", "one-cycle"):
-        raise UnknownName("schedule", schedule, "Pass constant, step or one-cycle.")
-    total = runtime.whole_number("epochs", epochs) * runtime.whole_number("steps", steps)
-    for name, value in (("lr", lr), ("gamma", gamma)):
-        if not 0.0 < value < math.inf:
-            raise NotPositive(name, value, "Pass a positive, finite number.")
-    places = [runtime.whole_number("milestones", milestone) for milestone in milestones]
-    if places != sorted({*places}) or (places and places[-1] >= epochs):
-        fix = f"Pass increasing epochs from 1 to {epochs - 1}."
-        raise InvalidInput("milestones", milestones, fix)
-    if bool(places) != (schedule == "step"):
-        fix = 'Pass milestones with schedule="step", and only with it.'
-        raise InvalidInput("milestones", milestones, fix)
-    if schedule == "constant" or (schedule == "one-cycle" and total == 1):
-        return [float(lr)] * total
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=lr)
-    scheduler: LRScheduler
-    if schedule == "step":
-        scheduler, per_change, changes = MultiStepLR(optimizer, places, gamma), steps, epochs
-    else:
-        scheduler = OneCycleLR(optimizer, max_lr=lr, total_steps=total, cycle_momentum=False)
-        per_change, changes = 1, total
-    optimizer.step()  # nothing moves; PyTorch warns of a schedule that steps without it
-    rates: list[float] = []
-    for _ in range(changes):
-        rates += [float(optimizer.param_groups[0]["lr"])] * per_change
-        scheduler.step()
-    return rates
-
-
 def _step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batch: _Batch,
+    batch: Batch,
     classes: int,
     tracker: DynamicsTracker | None,
 ) -> tuple[Tensor, ...]:
@@ -373,39 +329,6 @@ def _settle(held: list[tuple[Tensor, ...]], tracker: DynamicsTracker | None) -> 
         tracker.update(ids, logits, labels, norms[0][:, None] if norms else None)
         return 0
     return int((logits.argmax(1) == labels).sum())
-
-
-def _batches(
-    dataset: Dataset, batch_size: int, augment: str | None, seed: int, epoch: int
-) -> Iterator[_Batch]:
-    """Yield the batches of one epoch."""
-    n, place = len(dataset), dataset.images.device
-    # Drawn on the CPU, so that the order is the same on every device.
-    order = torch.randperm(n, generator=runtime.generator(seed, "batches", epoch)).to(place)
-    if augment is not None:
-        random = runtime.generator(seed, "augmentation", epoch)
-        shifts = torch.randint(2 * _PADDING + 1, (n, 2), generator=random).to(place)
-        flips = (torch.rand(n, generator=random) < 0.5).to(place)
-        black = torch.tensor([-m / s for m, s in zip(dataset.mean, dataset.std, strict=True)])
-        black = black.to(dataset.images)
-    labels, ids = dataset.labels[order], dataset.ids[order]
-    for start in range(0, n, batch_size):
-        part = slice(start, start + batch_size)
-        images = dataset.images[order[part]]
-        if augment is not None:
-            images = _crop_flip(images, shifts[part], flips[part], black)
-        yield images, labels[part], ids[part]
-
-
-def _crop_flip(images: Tensor, shifts: Tensor, flips: Tensor, black: Tensor) -> Tensor:
-    """Crop each image (c, h, w) of a batch at its shift (2,) after padding, and mirror some."""
-    count, channels, height, width = images.shape
-    size = (count, channels, height + 2 * _PADDING, width + 2 * _PADDING)
-    padded = black[:, None, None].expand(size).clone()
-    padded[:, :, _PADDING:-_PADDING, _PADDING:-_PADDING] = images
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (b, c, 9, 9, h, w)
-    crops = windows[torch.arange(count, device=images.device), :, shifts[:, 0], shifts[:, 1]]
-    return torch.where(flips[:, None, None, None], crops.flip(3), crops)
 
 
 def _observe(model: nn.Module, dataset: Dataset, batch_size: int, tracker: DynamicsTracker) -> None:

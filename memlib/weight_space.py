@@ -9,12 +9,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vjp, vmap
+from torch.func import grad, vjp, vmap
 
 from memlib.descent import GradientDescent
 from memlib.errors import InvalidInput, TrainingDiverged, UnknownName, WrongType
 from memlib.linearized import check_images, prepare
 from memlib.ntk import trainable
+from memlib.piecewise import called
 
 Loss = Literal["squared", "cross-entropy"]
 
@@ -69,15 +70,14 @@ class Problem:
 
     def outputs(self, flat: Tensor, images: Tensor) -> Tensor:
         """Return the outputs at some weights, `(m, k)`."""
-        result: Tensor = functional_call(self.network, self.named(flat), (images,))
-        return result
+        return called(self.network, self.named(flat), images)
 
     def evaluation(self, images: Tensor | None) -> Tensor:
         """Return the inputs to predict: images that fit, or the training samples."""
         if images is None:
             return self.images
         check_images(images, self.images.shape[1:])
-        return images.to(self.images.device, torch.float64)
+        return images.detach().to(self.images.device, torch.float64)
 
     def gradients(self, rows: Tensor) -> Tensor:
         """Return gradients of single samples' losses, `(s, d)`."""

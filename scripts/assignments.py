@@ -24,7 +24,7 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from otter.test_files.ok_test import OKTestFile
 
-from memlib.results import atomic_path
+from memlib.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
 MASTERS = ROOT / "notebooks" / "assignments"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from memlib.datasets import DEBIAN, SHIPPED, read_idx
-from memlib.results import atomic_path, write_npz
+from memlib.files import atomic_path, write_npz
 
 SEED = 0
 PER_CLASS = {"train": 500, "test": 100}

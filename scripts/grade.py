@@ -47,7 +47,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
-from memlib.results import atomic_path, source_hash
+from memlib.files import atomic_path
+from memlib.results import source_hash
 from memlib.runtime import progress
 from scripts import assignments, grade_confine
 from scripts.assignments import Assignment

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from memlib.results import atomic_path
+from memlib.files import atomic_path
 from scripts.assignments import Assignment, Case, Question
 from scripts.grade_session import Outcome, Run
 from scripts.submissions import Submission, readable

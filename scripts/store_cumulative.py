@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from memlib import data, decomposition, results
+from memlib import cumulative_runs, data, results
 
-TARGET = Path(results.__file__).parent / "stored" / decomposition.STORED
+TARGET = Path(results.__file__).parent / "stored" / cumulative_runs.STORED
 NETWORKS = {"mlp": 16, "small-cnn": 10}
 
 
 def main() -> None:
     """Write the sums."""
     torch.set_num_threads(1)
-    decomposition.record(data.load("fmnist-mini"), NETWORKS, out=TARGET)
+    cumulative_runs.record(data.load("fmnist-mini"), NETWORKS, out=TARGET)
     print(TARGET)
 
 

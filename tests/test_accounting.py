@@ -55,6 +55,13 @@ def test_one_sampled_step_has_the_sampling_rate_times_the_gaussian_distance(nois
     assert exact - 1e-9 <= value <= exact + 2e-6
 
 
+@pytest.mark.parametrize(("noise", "steps"), [(10.0, 500), (2.0, 2000)])
+def test_the_bound_is_tight_where_a_step_costs_little(noise, steps):
+    """Many steps that cost little are Gaussian: mu = q sqrt(T (e^(1/sigma^2) - 1))."""
+    limit = MemorizationBound.gaussian(1e-4 * math.sqrt(steps * math.expm1(noise**-2))).value
+    assert MemorizationBound.dp_sgd(noise, 1e-4, steps).value == pytest.approx(limit, rel=0.02)
+
+
 def test_without_noise_the_bound_is_the_chance_of_being_drawn_at_all():
     assert MemorizationBound.dp_sgd(0, 0.1, 3).value == pytest.approx(1 - 0.9**3)
     assert MemorizationBound.dp_sgd(0, 1.0, 1).value == 1
@@ -158,6 +165,11 @@ def test_the_noise_for_a_budget_keeps_it_and_is_not_wasteful(epsilon):
     assert epsilon_spent(noise, rate, steps, delta) <= epsilon
     assert accountant(noise, rate, steps).get_epsilon(delta) <= epsilon
     assert epsilon_spent(0.97 * noise, rate, steps, delta) > epsilon
+
+
+def test_a_delta_that_covers_everything_leaves_an_epsilon_of_zero():
+    assert MemorizationBound.dp_sgd(5.0, 0.1, 5).value < 0.03
+    assert epsilon_spent(5.0, 0.1, 5, delta=0.3) == 0
 
 
 def test_an_epsilon_beyond_the_accountant_is_infinite():

@@ -71,6 +71,29 @@ def test_the_distance_in_a_plane_is_never_below_and_mostly_that_of_a_fine_grid()
     assert np.isinf(ratios).mean() < 0.05
 
 
+def test_starting_anew_towards_other_rivals_finds_nearer_ones_more_often_than_not(monkeypatch):
+    found = {}
+    for refinements in (attacks._REFINEMENTS, 100):
+        monkeypatch.setattr(attacks, "_REFINEMENTS", refinements)
+        parts = []
+        for seed in range(10):
+            with seeded(seed, "init"):
+                network = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 4)).double()
+                network[0].weight.data *= 3
+                points = torch.randn(20, 2, dtype=torch.float64)
+            labels = network(points).argmax(1)
+            parts.append(attacks.adversarial_distance(network, points, labels))
+        found[refinements] = torch.cat(parts)
+    anew, once = found.values()
+    assert (anew < 0.99 * once).sum() > 3 * (once < 0.99 * anew).sum()
+
+
+def test_a_tie_is_no_distance_at_all():
+    images, labels = torch.zeros(3, 1, 2, 2), torch.arange(3)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, bias=False))
+    assert attacks.adversarial_distance(linear, images, labels).tolist() == [0, 0, 0]
+
+
 def test_a_change_of_that_length_fools_a_trained_network_and_random_ones_do_not(digits, network):
     distance = attacks.adversarial_distance(network, digits.images, digits.labels)
     right = predict(network, digits).argmax(1) == digits.labels
@@ -99,6 +122,17 @@ def test_the_distance_does_not_depend_on_batch_or_order_and_leaves_the_model_alo
     assert network.training
     for old, new in zip(before, network.parameters(), strict=True):
         assert torch.equal(old, new)
+
+
+def test_a_first_layer_that_works_in_place_changes_neither_images_nor_distances():
+    torch.manual_seed(0)
+    images, relu = torch.randn(6, 4), nn.ReLU()
+    kept, model = images.clone(), nn.Sequential(relu, nn.Linear(4, 3))
+    labels = model(images).argmax(1)
+    wanted = attacks.adversarial_distance(model, images, labels)
+    relu.inplace = True
+    assert torch.equal(attacks.adversarial_distance(model, images, labels), wanted)
+    assert torch.equal(images, kept)
 
 
 def test_more_search_never_finds_more(digits, network):

@@ -208,6 +208,12 @@ def test_diverged_training_is_one_line():
     assert shown.stderr.count("\n") == 1
 
 
+def test_the_ledger_tells_how_many_changes_of_a_check_went_unseen():
+    shown = memlib("ledger", "--mutants", "orders/eq-1")
+    assert shown.exit_code == 0
+    assert "0 went unseen" in shown.output
+
+
 def test_the_ledger_prints_verdict_and_evidence():
     shown = memlib("ledger", "book/r4")
     assert shown.exit_code == 0

@@ -162,6 +162,10 @@ def test_bad_troubles_are_refused(digits, other):
             WrongShape,
             "sources",
         ),
+        *(
+            (lambda name=name: corruptions.planter(name, 1e-9)(digits, 0), NotPositive, "^fraction")
+            for name in ("mislabels", "class-mislabels", "duplicates", "subclass")
+        ),
         (lambda: corruptions.planter("typos", 0.1), UnknownName, "trouble"),
         (lambda: corruptions.planter("mislabels", 0.0), FractionOutOfRange, "fraction"),
         (lambda: corruptions.planter("adversarial", 0.1), InvalidInput, "model"),

@@ -12,7 +12,7 @@ from torch import nn
 from memlib import curvature, models, runtime, training
 from memlib.curvature import finite_difference_errors, input_curvature
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, input_gradients
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     EmptySelection,
     ForeignResult,
@@ -20,11 +20,13 @@ from memlib.errors import (
     LabelOutOfRange,
     NonFiniteImages,
     NonFiniteNumber,
+    NotDifferentiable,
     NotPositive,
     UnknownName,
     WrongShape,
     WrongType,
 )
+from memlib.losses import input_gradients
 from tests.test_bad_input import check, far, not_finite, not_whole, same, too_small, words
 
 ESTIMATORS = ("exact", "hutchinson", "finite-difference")
@@ -154,6 +156,45 @@ def test_hutchinson_over_all_sign_vectors_is_trace_and_squared_norm(name, monkey
         assert found.trace.min() < 0 < found.trace.max()  # the trace keeps its sign
 
 
+@pytest.mark.parametrize("probes", [1, 7])
+@pytest.mark.parametrize("name", BUILT)
+def test_forward_over_reverse_is_reverse_over_reverse_with_every_probe(name, probes, monkeypatch):
+    model, images, labels = case(name)
+    options = {"estimator": "hutchinson", "probes": probes}
+    found = input_curvature(model, images, labels, **options, mode="forward-over-reverse")
+    wanted = input_curvature(model, images, labels, **options, mode="reverse-over-reverse")
+    assert wanted.square.min() > 0
+    monkeypatch.setattr(curvature, "_TABLE", 3 * curvature._widest(model, images))
+    stacked = input_curvature(model, images, labels, **options)  # by default, three at a time
+    columns = ["trace", "square", *(["trace_error", "square_error"] if probes > 1 else [])]
+    for column, other in product(columns, (found, stacked)):
+        ours, theirs = getattr(other, column), getattr(wanted, column)
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10 * float(theirs.abs().max()))
+
+
+def test_a_part_without_a_derivative_in_forward_mode_is_refused_and_reverse_mode_takes_it():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, pulled):
+            return 3 * ctx.saved_tensors[0] ** 2 * pulled
+
+    model, images, labels = Wrapped(after=Cube.apply), IMAGES[:, :, :3, :3], LABELS % 3
+    with pytest.raises(NotDifferentiable, match="reverse-over-reverse"):
+        input_curvature(model, images, labels, estimator="hutchinson")
+    plain = Wrapped(after=lambda x: x**3)
+    plain.load_state_dict(model.state_dict())
+    found, wanted = (
+        input_curvature(m, images, labels, estimator="hutchinson", mode="reverse-over-reverse")
+        for m in (model, plain)
+    )
+    torch.testing.assert_close(found.square, wanted.square)
+
+
 def test_curvature_of_a_smooth_network_depends_on_the_label():
     model, images, labels = case("smooth")
     probes = {"estimator": "hutchinson", "probes": 50}
@@ -268,6 +309,21 @@ def test_the_model_and_the_images_are_left_as_they_were(estimator):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@every_estimator
+def test_a_layer_at_two_places_keeps_its_parameters(estimator):
+    torch.manual_seed(0)
+    twice = nn.Linear(6, 6).double()
+    model = nn.Sequential(nn.Flatten(), twice, nn.ReLU(), twice, nn.Linear(6, 3).double())
+    images, labels = torch.randn(4, 1, 2, 3, dtype=torch.float64), torch.arange(4) % 3
+    parameters = list(model.parameters())
+    found = input_curvature(model, images, labels, estimator=estimator, probes=2)
+    kept = zip(parameters, model.parameters(), strict=True)
+    assert all(one is other and one.requires_grad for one, other in kept)
+    if estimator == "exact":
+        wanted = hessians(model, images, labels).diagonal(dim1=1, dim2=2).sum(1)
+        torch.testing.assert_close(found.trace, wanted)
+
+
 def test_batch_norm_and_dropout_are_taken_in_eval_mode():
     model, images, labels = case("residual")
     found = input_curvature(model, images, labels)
@@ -282,13 +338,32 @@ def test_a_hook_before_the_network_is_part_of_it():
     torch.testing.assert_close(found, full.diagonal(dim1=1, dim2=2).sum(1))
 
 
+@pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("layer", [0, 1])
-def test_a_hook_on_the_first_layers_is_part_of_it(layer):
+def test_a_hook_on_the_first_layers_is_part_of_it(layer, before):
     model, images, labels = case("mlp")
-    model[layer].register_forward_hook(lambda module, inputs, output: 3 * output)
+    if before:
+        model[layer].register_forward_pre_hook(lambda module, inputs: (3 * inputs[0],))
+    else:
+        model[layer].register_forward_hook(lambda module, inputs, output: 3 * output)
     full = hessians(model, images, labels)
     found = input_curvature(model, images, labels).trace
     torch.testing.assert_close(found, full.diagonal(dim1=1, dim2=2).sum(1))
+
+
+@every_estimator
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_layer_that_changes_its_input_in_place_makes_no_difference(estimator, start):
+    torch.manual_seed(0)
+    images, labels = torch.randn(5, 2, 3, 3), torch.arange(5) % 4
+    kept, relu = images.clone(), nn.ReLU()
+    layers = [relu, nn.Flatten(), nn.Linear(18, 9), relu, nn.Linear(9, 4)]
+    model = nn.Sequential(*layers[start:])
+    wanted = input_curvature(model, images, labels, estimator=estimator, probes=3)
+    relu.inplace = True
+    found = input_curvature(model, images, labels, estimator=estimator, probes=3)
+    assert torch.equal(found.trace, wanted.trace)
+    assert torch.equal(images, kept)
 
 
 def test_it_works_where_gradients_are_switched_off():
@@ -334,6 +409,14 @@ def test_smooth_functions_outside_of_layers_are_refused(function, place):
     with pytest.raises(InvalidInput, match="second derivative"):
         input_curvature(model, images, labels)
     assert input_curvature(model, images, labels, estimator="hutchinson").square.min() > 0
+
+
+def test_a_smooth_function_is_refused_though_the_first_images_are_blank():
+    images, labels = torch.randn(12, 1, 3, 3), torch.zeros(12, dtype=torch.int64)
+    images[:8] = 0
+    for function in (torch.tanh, torch.square, torch.sin):
+        with pytest.raises(InvalidInput, match="second derivative"):
+            input_curvature(Wrapped(before=function), images, labels)
 
 
 def test_resnet_is_piecewise_linear():
@@ -394,6 +477,20 @@ BAD = {
         lambda v: input_curvature(MODEL, IMAGES, LABELS, estimator=v),
         UnknownName,
         "estimator",
+        same,
+    ),
+    "unknown mode": (
+        words,
+        lambda v: input_curvature(MODEL, IMAGES, LABELS, estimator="hutchinson", mode=v),
+        UnknownName,
+        "mode",
+        same,
+    ),
+    "unknown device": (
+        words,
+        lambda v: input_curvature(MODEL, IMAGES, LABELS, device=v),
+        UnknownName,
+        "device",
         same,
     ),
     "part of a probe": (

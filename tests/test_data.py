@@ -326,7 +326,7 @@ def test_data_that_cannot_be_had_name_the_folder_and_the_fix(name, tmp_path, mon
     for root in (None, tmp_path / "given"):
         with pytest.raises(MissingData) as caught:
             data.load(name, root=root)
-        assert caught.value.value == str(root or tmp_path / "home")
+        assert caught.value.value == (root or tmp_path / "home")
         assert "there, or" in str(caught.value)
         assert "root=" in str(caught.value)
         assert "downloading failed" in str(caught.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from memlib import data, decomposition, trajectories
+from memlib import cumulative_runs, data, decomposition, trajectories
 from memlib.data import Dataset
 from memlib.ensemble import Recipe
 from memlib.errors import ForeignResult, InvalidInput, NotPositive, UnknownName
@@ -32,7 +32,7 @@ def curves(dataset, epochs):
     kept = Recipe(**trajectories.recipe("mlp", epochs))
     return probability_curves(
         dataset,
-        lambda: decomposition._build("mlp", dataset),
+        lambda: cumulative_runs._build("mlp", dataset),
         models=4,
         fraction=0.5,
         seed=7,
@@ -52,7 +52,7 @@ def test_the_sums_are_those_of_the_probability_curves(digits):
 def test_after_one_epoch_the_sum_is_the_loss_of_the_untrained_network(digits, model):
     runs = decomposition.cumulative_runs(digits, model, **{**SETTINGS, "epochs": 1})
     with seeded(7, "init", 0):
-        untrained = decomposition._build(model, digits)
+        untrained = cumulative_runs._build(model, digits)
     chance = predict(untrained, digits).softmax(1)[range(40), digits.labels].numpy()
     assert np.allclose(runs.gibbs[0], 1 - chance, atol=1e-5)
     assert not np.allclose(runs.probability[0], chance, atol=1e-3)
@@ -96,18 +96,18 @@ def test_a_sample_in_all_training_sets_has_no_held_out_loss(shipped):
 def test_what_is_stored_is_read_back_and_a_part_of_another_call_is_refused(digits, tmp_path):
     out = tmp_path / "sums.npz"
     settings = {"out": out, "sets": (7,), "fraction": 0.5}
-    (stored,) = decomposition.record(digits, {"mlp": 4}, epochs=3, **settings)
+    (stored,) = cumulative_runs.record(digits, {"mlp": 4}, epochs=3, **settings)
     fresh = decomposition.cumulative_runs(digits, "mlp", **SETTINGS)
     assert np.array_equal(stored.members, fresh.members)
     assert np.abs(stored.gibbs / fresh.gibbs - 1).max() < 1e-3
     assert np.abs(stored.probability - fresh.probability).max() < 1 / 500
     assert [path.name for path in tmp_path.iterdir()] == ["sums.npz"]
     with pytest.raises(ForeignResult, match="epochs"):
-        decomposition.record(digits, {"mlp": 4}, epochs=2, **settings)
+        cumulative_runs.record(digits, {"mlp": 4}, epochs=2, **settings)
 
 
 def test_an_interrupted_call_goes_on_with_the_sets_that_are_done(digits, tmp_path, monkeypatch):
-    whole = decomposition.cumulative_runs
+    whole = cumulative_runs.cumulative_runs
     calls = []
 
     def once(*arguments, **settings):
@@ -116,11 +116,11 @@ def test_an_interrupted_call_goes_on_with_the_sets_that_are_done(digits, tmp_pat
             raise KeyboardInterrupt
         return whole(*arguments, **settings)
 
-    monkeypatch.setattr(decomposition, "cumulative_runs", once)
+    monkeypatch.setattr(cumulative_runs, "cumulative_runs", once)
     settings = {"out": tmp_path / "sums.npz", "sets": (1, 2), "epochs": 1}
     with pytest.raises(KeyboardInterrupt):
-        decomposition.record(digits, {"mlp": 2}, **settings)
-    assert len(decomposition.record(digits, {"mlp": 2}, **settings)) == 2
+        cumulative_runs.record(digits, {"mlp": 2}, **settings)
+    assert len(cumulative_runs.record(digits, {"mlp": 2}, **settings)) == 2
     assert calls == [1, 2, 2]
 
 

@@ -95,6 +95,18 @@ def test_a_score_does_not_depend_on_the_scores_asked_for_beside_it(noisy, table)
     pd.testing.assert_frame_equal(alone, table[some])
 
 
+def test_the_dynamics_of_one_epoch_are_the_losses_of_the_untrained_network_in_eval_mode(digits):
+    def build():
+        layers = nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 10)
+        return nn.Sequential(*layers)
+
+    with seeded(0, "init"):
+        network = build().eval()
+    wanted = nn.functional.cross_entropy(network(digits.images), digits.labels, reduction="none")
+    found = score_table(digits, build, scores=["csl"], recipe=Recipe(epochs=1), progress=False)
+    np.testing.assert_allclose(found["csl"], wanted.detach(), rtol=1e-5)
+
+
 # AUROC that a mean over three seeds must exceed: the mean over eight seeds minus three times its
 # standard deviation over seeds divided by sqrt(3), rounded down.
 LEAST = {

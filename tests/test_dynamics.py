@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from memlib import dynamics
-from memlib.dynamics import DynamicsTracker, input_gradients
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     DuplicateIds,
     EmptySelection,
@@ -32,6 +32,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.losses import input_gradients
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -238,11 +239,24 @@ def test_learning_time_is_csg_over_tau_to_within_one_step(norms, tau):
     assert time <= 1 + scores["csg"] / tau  # R1
     learned = [k for k in range(1, len(norms) + 1) if cumulative[k] <= k * tau]
     assert time == (learned[0] if learned else len(norms))
+    assert tracker.learned.tolist() == [bool(learned)]
     if learned:
         assert cumulative[time] / tau <= time  # R4
         assert time == 1 or time < 1 + cumulative[time - 1] / tau
     else:
         assert cumulative[-1] / tau > len(norms)
+
+
+def test_a_sample_learned_at_the_last_epoch_is_told_from_one_never_learned():
+    tracker = DynamicsTracker([5, 3], 2, tau=1.0, input_grads=True)
+    ids, labels = torch.tensor([5, 3]), torch.tensor([1, 1])
+    for norms in ([1.5, 1.5], [0.0, 1.5], [0.5, 1.5]):  # the first's mean squares end at 0.833
+        tracker.update(ids, torch.zeros(2, 2), labels, torch.tensor(norms)[:, None])
+        tracker.end_epoch()
+    assert tracker.scores()["learning_time_gradient"].to_dict() == {5: 3, 3: 3}
+    assert tracker.learned.tolist() == [True, False]
+    with pytest.raises(InvalidInput, match="tau"):
+        _ = DynamicsTracker([0], 2).learned
 
 
 def test_unsquared_csg_leaves_the_learning_time_on_squares():

@@ -96,6 +96,18 @@ def test_influence_of_a_smooth_network_nears_retraining_when_samples_count_littl
     assert errors[1] < 0.2
 
 
+def test_the_damping_of_the_paper_is_for_training_without_decay() -> None:
+    call = {"method": "lissa", "steps": 5, "samples": [2], **CALL}
+    for decay, damping in ((0.0, 0.01), (2.0, 0.0)):
+        made = influence(MLP, IMAGES, CLASSES, decay=decay, **call)
+        stated = influence(MLP, IMAGES, CLASSES, decay=decay, damping=damping, **call)
+        np.testing.assert_array_equal(made.weights, stated.weights)
+    long = influence(MLP, IMAGES, CLASSES, **CALL, method="lissa", samples=[2])
+    told = {"steps": 1000, "scale": 1000.0, "damping": 0.01}  # Table 2 of `unique`
+    wanted = influence(MLP, IMAGES, CLASSES, **CALL, **told, method="lissa", samples=[2])
+    np.testing.assert_array_equal(long.weights, wanted.weights)
+
+
 def test_the_batches_of_samples_do_not_change_the_result_and_the_seed_does(monkeypatch) -> None:
     model = train(MLP, IMAGES, CLASSES, GradientDescent(50, 0.01), device="cpu")
     call = {"method": "lissa", "steps": 20, "scale": 50.0, **CALL}
@@ -161,6 +173,10 @@ def test_what_cannot_be_solved_or_trained_says_so_and_what_to_do() -> None:
         influence(MLP, IMAGES, CLASSES, method="lissa", scale=1e-3, steps=200)
     with pytest.raises(SingularKernel, match="larger damping"):  # more weights than samples
         influence(LINEAR, IMAGES, LABELS, method="exact", damping=0.0)
+    normed = nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
+    nn.utils.parametrizations.weight_norm(normed[1])  # PyTorch differentiates it once only
+    with pytest.raises(InvalidInput, match="not symmetric"):
+        influence(normed, IMAGES, LABELS, method="exact", damping=9.0)
     with pytest.raises(NotPositive, match="more steps"):
         influence(MLP, IMAGES, CLASSES, method="cg", steps=1, damping=5.0)
     wide = models.mlp((1, 4, 4), classes=3, width=600)

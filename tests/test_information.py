@@ -68,6 +68,42 @@ def test_information_at_the_minimum_is_that_of_the_exact_world(network: Network)
         np.testing.assert_allclose(made, wanted, rtol=1e-10)
 
 
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("time", [torch.inf, 10**7])
+def test_information_of_equal_samples_keeps_its_digits_where_decay_is_small(same, time) -> None:
+    """Two equal samples with targets y and z, and one orthogonal to them: (2 + decay) w = y + z."""
+    rows = torch.tensor([[0.6, 0.8], [0.6, 0.8], [-0.8, 0.6]], dtype=torch.float64)
+    linear, decay = torch.nn.Linear(2, 1, bias=False), 1e-6
+    torch.nn.init.zeros_(linear.weight)
+    targets = torch.tensor([1.0, 1.0 if same else -2.0, 3.0], dtype=torch.float64)
+    found = sample_information(
+        linearize(linear, rows, targets), GradientDescent(time, 0.25, decay), sigma=1.0
+    )
+
+    def trained(total, count):
+        kept = 0 if time == torch.inf else np.exp(time * np.log1p(-0.25 * (count + decay)))
+        return total / (count + decay) * (1 - kept)
+
+    y, z, other = targets.tolist()
+    one = trained(y, 1) if not same else None
+    # y/(1 + decay) - 2 y/(2 + decay), without its cancellation
+    gap = -y * decay / ((1 + decay) * (2 + decay)) if same else one - trained(y + z, 2)
+    back = gap if same else trained(z, 1) - trained(y + z, 2)
+    wanted = np.array([back, gap, trained(other, 1)]) ** 2 / 2
+    np.testing.assert_allclose(found, wanted, rtol=1e-8)
+
+
+def test_langevin_information_of_little_leverage_is_not_negative() -> None:
+    with seeded(0):
+        network, images = models.mlp((1, 2, 2), 3, width=4).double(), torch.randn(6, 1, 2, 2)
+    linear = linearize(network, images, network(images.double()).detach())
+    found = langevin_sample_information(linear, **SETTING, decay=1e10)
+    own = [linear.kernel[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(6)]
+    # h is the block over the decay, up to 1e-9 of itself; -(tr h + log det(I - h))/2 = tr(h^2)/4
+    wanted = [float(block.square().sum()) / 1e20 / 4 for block in own]
+    np.testing.assert_allclose(found, wanted, rtol=1e-3)
+
+
 @pytest.mark.parametrize("network", NETWORKS, ids=range(len(NETWORKS)))
 def test_langevin_information_is_exact_and_as_printed(network: Network) -> None:
     found, call = in_floats(network), {**SETTING, "decay": float(network.decay), "sigma": 0.7}

@@ -1,11 +1,14 @@
 """The labs of Part II run from start to end with ResNet-18, as they do on Colab, on small data."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from memlib import trajectories
+from tests import labs_at_gpu_scale
 from tests.labs_at_gpu_scale import larger_scale, run_lab, stand_in
 
 # By lab, as `ast.unparse` writes it: what it asserts of the data that holds of any data.
@@ -57,3 +60,24 @@ def test_the_lab_runs_to_its_end_with_resnet18(lab: str, asked: list[dict[str, A
     assert all(recipe == paper for recipe in asked)
     assert set(PROVED[lab]) <= set(outcome.found)
     assert not set(PROVED[lab]) & set(outcome.refuted)
+
+
+def write_lab(folder: Path, *cells: str) -> None:
+    made = [nbformat.v4.new_code_cell(source) for source in ("import memlib", *cells)]
+    nbformat.write(nbformat.v4.new_notebook(cells=made), folder / "small.ipynb")
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_the_data_refute_is_noted_and_what_is_exact_must_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labs_at_gpu_scale, "LABS", tmp_path)
+    scale = 'gpu = memlib.scale() == "gpu"'
+    write_lab(
+        tmp_path, "x = 1\nassert x == 1", scale, "assert gpu and x == 2\nassert gpu or x == 3"
+    )
+    outcome = run_lab("small")
+    assert (outcome.found, outcome.refuted) == (("gpu or x == 3",), ("gpu and x == 2",))
+    write_lab(tmp_path, "x = 1\nassert x == 2", scale)
+    with pytest.raises(AssertionError):
+        run_lab("small")

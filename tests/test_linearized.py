@@ -3,13 +3,14 @@
 import copy
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from torch import nn
 from torch.func import functional_call, jacrev
 
-from memlib import models, ntk
+from memlib import influence, models, ntk
 from memlib.descent import GradientDescent
 from memlib.errors import (
     EmptySelection,
@@ -25,6 +26,7 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
+from memlib.leave_one_out import squared_changes
 from memlib.linearized import LinearizedModel, cross_kernel, linearize
 from memlib.runtime import seeded
 
@@ -63,6 +65,70 @@ def test_the_kernel_is_that_of_the_jacobians_in_any_memory(model, memory, monkey
     found = linear(model, torch.zeros(9, k), memory=memory)
     torch.testing.assert_close(found.kernel, j @ j.T, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(cross_kernel(found, OTHERS), others @ j.T, rtol=1e-12, atol=1e-12)
+
+
+class Tied(nn.Module):
+    """Uses the weight of its first layer twice: in a layer after it, and by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.second.weight = self.first.weight
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        inner = self.second(self.first(images.flatten(1)).relu())
+        return (inner.relu() @ self.first.weight)[:, :2]
+
+
+def reused(kind: str) -> nn.Module:
+    with seeded(0, "reused"):
+        if kind == "tied":
+            return Tied()
+        twice = nn.Linear(16, 16)
+        relu = nn.ReLU(inplace=True)
+        return nn.Sequential(relu, nn.Flatten(), twice, relu, twice, nn.Linear(16, 2))
+
+
+@pytest.mark.parametrize("kind", ["tied", "shared"])
+def test_a_weight_used_twice_is_one_weight(kind) -> None:
+    model, kept = reused(kind).double(), IMAGES.double()
+    images, parameters = kept.clone(), list(model.parameters())
+    found = linearize(model, images, CLASSES % 2, device="cpu")
+    rows = []
+    for image in kept:
+        for output in model(image[None].clone())[0]:
+            row = torch.autograd.grad(output, parameters, retain_graph=True)
+            rows.append(torch.cat([part.flatten() for part in row]))
+    j = torch.stack(rows)
+    torch.testing.assert_close(found.kernel, j @ j.T, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.outputs, model(kept.clone()).detach())
+    assert torch.equal(images, kept)
+    descent = GradientDescent(20, 1e-3)
+    change = found.weights(descent)
+    start = dict(found.network.named_parameters())
+    moved = torch.cat([(change[name] - start[name]).flatten() for name in change])
+    wanted = found.outputs + (j @ moved).view_as(found.outputs)
+    torch.testing.assert_close(found.predictions(descent, images), wanted.detach())
+    kept_parameters = zip(parameters, model.parameters(), strict=True)
+    assert all(one is other for one, other in kept_parameters)
+    loose = influence.retraining(model, images, CLASSES % 2, descent, samples=[0], device="cpu")
+    assert np.isfinite(loose.weights).all()
+
+
+def test_tensors_that_ask_for_a_gradient_get_none() -> None:
+    images, labels = IMAGES.clone().requires_grad_(), torch.ones(9, 3).requires_grad_()
+    found, plain = linear(), linearize(CNN, images, labels, device="cpu")
+    torch.testing.assert_close(plain.kernel, found.kernel)
+    assert not plain.kernel.requires_grad
+    assert not plain.residuals.requires_grad
+    others = OTHERS.clone().requires_grad_()
+    assert not cross_kernel(found, others).requires_grad
+    assert not found.predictions(DESCENTS[1], others).requires_grad
+    kernel, residuals = (part.clone().requires_grad_() for part in (found.kernel, found.residuals))
+    for descent in DESCENTS:
+        weights, predictions = squared_changes(kernel, residuals, descent)
+        assert not weights.requires_grad
+        assert not predictions.requires_grad
 
 
 def test_no_block_of_jacobians_is_larger_than_a_quarter_of_the_memory(monkeypatch) -> None:
@@ -154,6 +220,8 @@ def test_a_sketched_kernel_is_right_on_average_and_states_its_error() -> None:
         # the samples are fewer than those probed: the stated error is the whole kernel's
         assert errors == pytest.approx([sketch.kernel_error for sketch in found])
         assert (mean - exact.kernel).norm() / exact.kernel.norm() < 4 * max(errors) / 60**0.5
+        ratios = [float(sketch.kernel.trace() / exact.kernel.trace()) for sketch in found]
+        assert abs(np.mean(ratios) - 1) < 4 * np.std(ratios) / 60**0.5 < 0.2
     large = [linear(kernel="projection", size=size).kernel_error for size in (50, 5000)]
     assert large[1] < large[0] / 5
     assert exact.kernel_error == 0

@@ -12,7 +12,8 @@ from memlib import attacks, data, models
 from memlib.ensemble import Recipe
 from memlib.errors import InvalidInput, NonFiniteNumber, NotPositive, UnknownName, WrongShape
 from memlib.membership import Membership, Roc, lira, roc
-from memlib.runs import Runs, draw_subsets, log_odds, subset_runs
+from memlib.runs import Runs, draw_subsets, subset_runs
+from memlib.shards import log_odds
 
 
 def world(networks, samples, inside, outside, spread_in, spread_out, seed=0):
@@ -213,6 +214,12 @@ def test_what_the_attack_cannot_use_is_refused():
     lira(few, variance="pooled", progress=False)
     with pytest.raises(NotPositive, match="networks out"):
         lira(spread_world(2, 6)[0], variance="pooled")
+    alone = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=bool)  # the first is in all
+    with pytest.raises(NotPositive, match="1 networks beside one"):
+        lira(
+            replace(few, ids=few.ids[:2], members=alone, log_odds=few.log_odds[:, :2]),
+            variance="pooled",
+        )
 
 
 def test_what_the_curve_cannot_use_is_refused():

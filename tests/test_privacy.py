@@ -112,7 +112,7 @@ def test_an_interrupted_measurement_goes_on_and_ends_with_the_same_table(digits,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(private_runs, "train_private_ensemble", interrupted)
-        patch.setattr(private_runs, "side_by_side", lambda f, items, where: map(f, items))
+        patch.setattr("memlib.shards.side_by_side", lambda f, items, where: map(f, items))
         with pytest.raises(KeyboardInterrupt):
             private_memorization(digits, tiny, RECIPE, **call, out=out)
         assert len(list(Path(f"{out}.runs").iterdir())) == 2
@@ -138,6 +138,8 @@ def test_memorization_is_measured_below_the_bound_and_rises_with_the_budget(digi
         means.append(table["memorization"][which].mean())
         lower = table["memorization"] - 4 * np.sqrt(0.5 / pairs)  # at most 1/4 on each side
         assert (lower <= table["bound"]).all()
+        # half of the samples are drawn at 20 / 40, in 60 epochs of two steps
+        assert (table["bound"] == MemorizationBound.dp_sgd(noise, 0.5, 120).value).all()
         certified = certified_epsilon(
             (table["accuracy_in"] * pairs).round(),
             pairs,

@@ -114,7 +114,7 @@ def test_one_sample_moves_a_step_by_at_most_the_clipped_norm(digits):
         model = copy.deepcopy(start)
         with pytest.MonkeyPatch.context() as patch:
             # every sample is drawn
-            patch.setattr(private_training.torch, "rand", lambda n, generator: torch.zeros(n))
+            patch.setattr(private_training.torch, "rand", lambda n, **_: torch.zeros(n))
             patch.setattr(PrivateRecipe, "steps_of_an_epoch", lambda self, size: 1)
             train_private(model, present, recipe, size=60)
         moved.append(model)
@@ -144,7 +144,7 @@ def test_every_sample_is_drawn_independently_at_the_sampling_rate(digits, monkey
 
 
 def test_a_step_that_draws_nothing_still_adds_noise(digits, monkeypatch):
-    monkeypatch.setattr(private_training.torch, "rand", lambda n, generator: torch.ones(n))
+    monkeypatch.setattr(private_training.torch, "rand", lambda n, **_: torch.ones(n))
     ours, theirs = network(), network()
     train_private(ours, digits, RECIPE, seed=2)
     written_out(theirs, digits, RECIPE, 2, 60)
@@ -153,7 +153,7 @@ def test_a_step_that_draws_nothing_still_adds_noise(digits, monkeypatch):
 
 
 def test_an_epoch_that_draws_nothing_has_no_loss(digits, monkeypatch):
-    monkeypatch.setattr(private_training.torch, "rand", lambda n, generator: torch.ones(n))
+    monkeypatch.setattr(private_training.torch, "rand", lambda n, **_: torch.ones(n))
     history = train_private(network(), digits, RECIPE)
     assert history.drawn == (0, 0, 0)
     assert all(math.isnan(loss) for loss in history.loss)
@@ -336,6 +336,83 @@ def test_samples_that_are_mixed_outside_of_layers_are_refused(digits, mix):
         train_private(model, digits, RECIPE)
     assert model.training
     train_private(Mixing(lambda images: images / 2), digits, replace(RECIPE, epochs=1))
+
+
+class Remembering(nn.Module):
+    """Subtracts the mean of earlier batches in train mode, and has no weight of its own."""
+
+    def __init__(self, kept):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, 8, 8) if kept == "buffer" else None)
+        self.kept, self.other = kept, torch.zeros(1, 8, 8)
+
+    def forward(self, images):
+        if not self.training:
+            return images
+        if self.kept == "attribute":
+            before, self.other = self.other, images.detach().mean(0)
+        elif self.kept == "assigned":
+            before, self.mean = 0 if self.mean is None else self.mean, images.detach().mean(0)
+        else:
+            before = self.mean.clone()
+            self.mean.mul_(0.9).add_(0.1 * images.detach().mean(0))
+        return images - before
+
+
+def test_a_buffer_that_images_do_not_change_is_no_memory(digits):
+    model = network()
+    model.register_buffer("mask", torch.tensor([True, False]))
+    model.register_buffer("none", torch.zeros(0))
+    train_private(model, digits, replace(RECIPE, epochs=1))
+
+
+@pytest.mark.parametrize("kept", ["buffer", "assigned", "attribute"])
+def test_a_model_that_remembers_the_images_is_refused(digits, kept):
+    model = nn.Sequential(Remembering(kept), *network())
+    with pytest.raises(InvalidInput, match="remembers"):
+        train_private(model, digits, RECIPE)
+    for value in (model[0].mean, model[0].other):
+        assert value is None or not value.any()
+
+
+class Reusing(nn.Module):
+    """Uses a layer's weight outside of the layer, too, or alone."""
+
+    def __init__(self, layer):
+        super().__init__()
+        with seeded(0, "test network"):
+            self.first, self.last = nn.Linear(64, 8, bias=False), nn.Linear(64, 10)
+        self.layer = layer
+
+    def forward(self, images):
+        flat = images.flatten(1)
+        inner = self.first(flat) if self.layer else F.linear(flat, self.first.weight)
+        return self.last(inner.relu() @ self.first.weight)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Reusing(True), r"first\.weight.*one by one"),
+        (Reusing(False), r"first\.weight.*one by one"),
+        (nn.Sequential(nn.Identity(), *network(), nn.ReLU(inplace=True)), "inplace=False"),
+    ],
+)
+def test_weights_whose_gradients_opacus_does_not_see_are_refused(digits, model, message):
+    model(digits.images[:3]).sum().backward()  # what is left from here is no sample's gradient
+    before = copy.deepcopy(model)
+    with pytest.raises(InvalidInput, match=message):
+        train_private(model, digits, RECIPE)
+    assert equal(model, before)
+
+
+def test_a_weight_without_a_gradient_is_refused_until_it_is_frozen(digits):
+    model = network()
+    model.register_parameter("idle", nn.Parameter(torch.ones(2)))
+    with pytest.raises(InvalidInput, match="weight 'idle'"):
+        train_private(model, digits, RECIPE)
+    model.idle.requires_grad_(False)
+    train_private(model, digits, replace(RECIPE, epochs=1))
 
 
 def test_frozen_weights_stay_and_the_others_train(digits):

@@ -2,6 +2,10 @@
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import memlib
-from memlib import results
+from memlib import files, results
 from memlib.errors import (
     CorruptResult,
     DuplicateIds,
@@ -26,6 +30,7 @@ from memlib.errors import (
     NonFiniteNumber,
     UnknownName,
     WrongType,
+    shorten,
 )
 
 MADE = results.provenance("memlib score", {"seed": 3, "data": "digits", "lr": 0.1}, 1.5)
@@ -189,7 +194,7 @@ def test_arrays_edited_with_the_tools_of_their_format_are_refused(name, tmp_path
     content = dict(np.load(path))
     content[name] = content[name][::-1]
     with open(path, "wb") as file:
-        results.write_npz(file, content, comment)
+        files.write_npz(file, content, comment)
     assert not loads_unchanged("arrays", path)
 
 
@@ -326,10 +331,10 @@ def test_atomic_path_leaves_the_old_file_and_no_other_when_the_block_fails(tmp_p
     path = tmp_path / "r"
     path.write_text("old")
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), results.atomic_path(path) as temporary:
+        with pytest.raises(error), files.atomic_path(path) as temporary:
             fail_half_way(temporary, error)
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"r": "old"}
-    with results.atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert temporary.parent == tmp_path
@@ -338,9 +343,46 @@ def test_atomic_path_leaves_the_old_file_and_no_other_when_the_block_fails(tmp_p
 
 def test_a_block_that_writes_nothing_is_an_error_and_keeps_the_old_file(tmp_path):
     (tmp_path / "r").write_text("old")
-    with pytest.raises(FileNotFoundError), results.atomic_path(tmp_path / "r"):
+    with pytest.raises(FileNotFoundError), files.atomic_path(tmp_path / "r"):
         pass
     assert (tmp_path / "r").read_text() == "old"
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_write_of_the_same_file(tmp_path):
+    code = """
+import os, signal, sys
+from memlib.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for name in ("r", "s"):
+        done = subprocess.run([sys.executable, "-c", code, tmp_path / name])
+        assert done.returncode == -signal.SIGKILL
+    left = {path.name.split(".")[1]: path for path in tmp_path.iterdir()}
+    assert [*map(Path.read_text, left.values())] == ["half", "half"]
+    with files.atomic_path(tmp_path / "r") as temporary:
+        temporary.write_text("whole")
+    assert {*tmp_path.iterdir()} == {tmp_path / "r", left["s"]}
+
+
+def test_no_writer_removes_what_another_is_writing(tmp_path):
+    with files.atomic_path(tmp_path / "r") as first:
+        first.write_text("first")
+        with files.atomic_path(tmp_path / "r") as second:  # as from another thread
+            second.write_text("second")
+        assert first.exists()
+    assert (tmp_path / "r").read_text() == "first"
+
+
+def test_what_another_machine_wrote_is_removed_after_a_day(tmp_path):
+    for age, name in ((80_000, "fresh"), (90_000, "stale")):
+        path = tmp_path / f".r.{'0' * 8}-99999999-{hashlib.md5(name.encode()).hexdigest()[:8]}.tmp"
+        path.write_text(name)
+        os.utime(path, (time.time() - age,) * 2)
+    with files.atomic_path(tmp_path / "r") as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["fresh", "whole"]
 
 
 def test_a_saved_file_is_readable_by_those_whom_the_umask_allows(tmp_path):
@@ -399,6 +441,17 @@ def test_a_missing_file_is_named(tmp_path):
     for load in (results.load_table, results.load_arrays):
         with pytest.raises(MissingData, match="nowhere"):
             load(tmp_path / "nowhere")
+
+
+def test_a_long_path_keeps_the_name_of_its_file(tmp_path):
+    path = tmp_path.joinpath(*["folder"] * 20, "run-17.npz")
+    with pytest.raises(MissingData, match=r"path: '.*\.\.\.[\w/]*/run-17\.npz' does"):
+        results.load_arrays(path)
+    for name in ("run-17.npz", "r" * 200):
+        shown = shorten(tmp_path / ("folder/" * 20) / name)
+        assert len(shown) == 80
+        assert shown.endswith(name[-50:] + "'")
+    assert shorten(Path("a/b.npz")) == "'a/b.npz'"
 
 
 def test_stored_finds_what_ships_and_lists_it_otherwise(tmp_path, monkeypatch):

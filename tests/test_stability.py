@@ -238,7 +238,7 @@ def test_leave_one_out_leaves_out_exactly_one(digits, monkeypatch):
         seen.extend(members.tolist())
         return train(model, dataset, members, *args, **kwargs)
 
-    monkeypatch.setattr("memlib.runs.train_ensemble", spy)
+    monkeypatch.setattr("memlib.shards.train_ensemble", spy)
     samples = [int(digits.ids[i]) for i in (3, 5)]
     stability.leave_one_out(digits, small_mlp, samples=samples, repeats=2, recipe=QUICK, shard=3)
     everything = list(range(len(digits)))
@@ -313,7 +313,7 @@ def test_a_resumed_run_trains_only_what_is_missing(digits, tmp_path, monkeypatch
         trained.append(numbers)
         return train_ensemble(*args, numbers=numbers, **kwargs)
 
-    monkeypatch.setattr("memlib.runs.train_ensemble", spy)
+    monkeypatch.setattr("memlib.shards.train_ensemble", spy)
     again = stability.subset_runs(digits, small_mlp, **call)
     assert trained == [range(2, 4)]
     assert np.array_equal(first.probability, again.probability)

@@ -17,7 +17,7 @@ from torch import nn
 
 from memlib import errors, runtime, training
 from memlib.data import Dataset
-from memlib.dynamics import DynamicsTracker, input_gradients
+from memlib.dynamics import DynamicsTracker
 from memlib.errors import (
     CorruptResult,
     ForeignResult,
@@ -29,7 +29,9 @@ from memlib.errors import (
     WrongShape,
     WrongType,
 )
-from memlib.training import fit, learning_rates, predict
+from memlib.losses import input_gradients
+from memlib.schedules import learning_rates
+from memlib.training import fit, predict
 
 
 def small_data(n=50, channels=1, classes=3):
@@ -590,6 +592,37 @@ class Harmful:
 
     def __reduce__(self):
         return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("track", ["train", "eval"])
+def test_a_run_that_fails_in_its_first_batch_leaves_no_checkpoint(track, tmp_path):
+    data, path = small_data(), tmp_path / "run.pt"
+    tracker = DynamicsTracker(data.ids, data.num_classes)
+    call = {"epochs": 2, "tracker": tracker, "track": track, "checkpoint": path}
+    with pytest.raises(WrongShape):
+        fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), data, **call)
+    assert not path.exists()
+    fit(network(), data, **call)
+    assert path.exists()
+
+
+def test_a_run_that_fails_after_a_step_keeps_the_weights_it_began_with(tmp_path):
+    model, path = network(), tmp_path / "run.pt"
+    begun = {name: value.clone() for name, value in model.state_dict().items()}
+    calls = []
+
+    def give_out(*_):
+        calls.append(None)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+
+    handle = model.register_forward_hook(give_out)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(model, small_data(), epochs=1, batch_size=16, checkpoint=path)
+    handle.remove()
+    stored = torch.load(path, weights_only=True)["content"]["model"]
+    assert all(torch.equal(stored[name], value) for name, value in begun.items())
+    assert not all(torch.equal(model.state_dict()[name], value) for name, value in begun.items())
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path):

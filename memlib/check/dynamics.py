@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from memlib import data, models, runtime, training
 from memlib.check.comparison import Case, Function, compare
-from memlib.dynamics import DynamicsTracker, evaluation, input_gradients
+from memlib.dynamics import DynamicsTracker
+from memlib.losses import evaluation, input_gradients
 
 TrainEpoch = Callable[[nn.Module, int], object]
 

@@ -1,6 +1,9 @@
 """Where the images come from: the files shipped here, a folder, or torchvision's download.
 
-Each reader returns raw pixels; `memlib.data.load` normalizes them and checks the result.
+Each reader takes which split to read (`train` for training images, else test images) and the root,
+the folder that holds the data or takes the download, or None for `home()`. It returns raw pixels,
+which `memlib.data.load` normalizes and checks, and raises `MissingData` where they cannot be had,
+`CorruptResult` where a file is damaged.
 """
 
 import gzip
@@ -86,7 +89,7 @@ def fmnist_mini(train: bool, root: Path | None) -> Raw:
     path = SHIPPED / "fmnist_mini.npz"
     fix = "Install memlib again."
     if not path.is_file():
-        raise MissingData("fmnist-mini", str(path), fix)
+        raise MissingData("fmnist-mini", path, fix)
     if hashlib.sha256(path.read_bytes()).hexdigest() != FMNIST_MINI_SHA256:
         raise CorruptResult(f"{path} differs from the file that memlib ships. {fix}")
     part = "train" if train else "test"
@@ -167,7 +170,7 @@ def _torchvision(source: Callable[..., Any], root: Path, train: bool, fix: str) 
         return source(str(root), train=train, download=True)
     except (OSError, RuntimeError) as error:
         fix = f"{fix}, or pass root=; downloading failed ({error})."
-        raise MissingData("root", str(root), fix) from error
+        raise MissingData("root", root, fix) from error
 
 
 def imagenet_folder(split: str, root: Path | None) -> Raw:
@@ -183,11 +186,11 @@ def imagenet_folder(split: str, root: Path | None) -> Raw:
     try:
         found = ImageFolder(str(folder))
     except (OSError, RuntimeError) as error:
-        raise MissingData("root", str(folder), fix) from error
+        raise MissingData("root", folder, fix) from error
     size = len(found) * 3 * 224 * 224
     if 4 * size > _MEMORY:
         fix = f"Its {len(found)} images need {4 * size / 1e9:.0f} GB of at most "
-        raise TooLarge("root", str(folder), f"{fix}{_MEMORY / 1e9:.0f}: pass a smaller folder.")
+        raise TooLarge("root", folder, f"{fix}{_MEMORY / 1e9:.0f}: pass a smaller folder.")
     pixels = np.empty((len(found), 3, 224, 224), np.uint8)
     for position, (path, _) in enumerate(progress(found.samples, desc=split)):
         try:

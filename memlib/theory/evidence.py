@@ -66,7 +66,9 @@ def _formula(step: Step) -> str:
 def _confirmed(step: Step) -> bool:
     import sympy
 
-    gap = step.left - step.right if step.relation == ">=" else step.right - step.left
+    # What a step shows as a derivative, an integral or a sum by parts is worked out here.
+    left, right = (sympy.sympify(side).doit() for side in (step.left, step.right))
+    gap = left - right if step.relation == ">=" else right - left
     slack = sympy.sympify(step.slack)
     signed = slack == 0 if step.relation == "=" else bool(slack.is_nonnegative)
     return signed and not _differs(gap - slack) and sympy.simplify(gap - slack) == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memlib.errors import UnknownName
+from memlib.files import atomic_path
 from memlib.theory.claims import PAPERS, Claim, Result, Verdict, try_claim
 from memlib.theory.evidence import EFFORT
 
@@ -168,10 +169,8 @@ def mutation_report(
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def anchor(claim_id: str) -> str:

@@ -4,7 +4,7 @@ The exact value of a sample with C classes costs one forward and C - 1 backward 
 of finite differences 11 of both: with a backward pass in the input as dear as a forward pass, a
 ratio of 10 / 22. The reference is finite differences as the papers' own code takes them,
 re-implemented from its description: batch by batch, one probe after the other, and the base
-gradient again for every probe.
+gradient again for every probe. Hutchinson's products are taken in both modes, with the same signs.
 
 How near that is to the limit: the operations that cannot be avoided are the products of the
 backward passes, printed as a share of the machine's own rate of float32 matrix products. By the
@@ -77,21 +77,39 @@ def errors(model: nn.Module, images: Tensor, labels: Tensor) -> None:
         ranks = [torch.argsort(torch.argsort(v)).double() for v in (found, exact.square)]
         rank = float(torch.corrcoef(torch.stack(ranks))[0, 1])
         print(
-            f"  {name:<34} {seconds / base:6.2f} x the time   median error {off.median():8.2g}"
+            f"  {name:<44} {seconds / base:6.2f} x the time   median error {off.median():8.2g}"
             f"   rank correlation {rank:.4f}"
         )
 
     variants = {("exact", 1): partial(input_curvature, model, images, labels)}
-    for estimator in ("hutchinson", "finite-difference"):
+    ways = {
+        "hutchinson, forward over reverse": ("hutchinson", "forward-over-reverse"),
+        "hutchinson, reverse over reverse": ("hutchinson", "reverse-over-reverse"),
+        "finite differences": ("finite-difference", "forward-over-reverse"),
+    }
+    for name, (estimator, mode) in ways.items():
         for probes in (1, 3, 10, 30):
-            variants[estimator, probes] = partial(
-                input_curvature, model, images, labels, estimator=estimator, probes=probes
+            variants[name, probes] = partial(
+                input_curvature,
+                model,
+                images,
+                labels,
+                estimator=estimator,
+                mode=mode,
+                probes=probes,
             )
     times = interleaved(variants, 2)
     base = statistics.median(times["exact", 1])
     for (estimator, probes), call in variants.items():
         name = estimator if estimator == "exact" else f"{estimator}, {probes} probes"
         row(name, statistics.median(times[estimator, probes]), call().square, base)
+    forward, reverse = (
+        times[f"hutchinson, {way} over reverse", 10] for way in ("forward", "reverse")
+    )
+    ratio = statistics.median(a / b for a, b in zip(forward, reverse, strict=True))
+    print(
+        f"  hutchinson, 10 probes: forward over reverse takes {ratio:.2f} of reverse over reverse"
+    )
     own = interleaved({"reference": partial(reference, model, images, labels)}, 2)
     found = reference(model, images, labels) / STEP**2
     row("reference, 10 probes", statistics.median(own["reference"]), found, base)

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from memlib import data, models
 from memlib.ensemble import Recipe, linear_layers
 from memlib.runtime import seeded
+from memlib.schedules import learning_rates
 from memlib.stability import draw_subsets, subset_runs
-from memlib.training import learning_rates
 from tests.benchmarks import Outcome
 
 

@@ -1,5 +1,6 @@
 """A small assignment, built once: what the machinery is tested on."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_
 
 import memlib
 from memlib.selfcheck import run_test
-from scripts.assignments import Assignment, build, write_bank
+from scripts.assignments import Assignment, WrongAnswer, build, write_bank
 from scripts.run_labs import KERNEL
 from scripts.set_repository import SETUP_CELL, repository_url
 
@@ -50,6 +51,30 @@ def variables(solution: Path) -> dict[str, Any]:
         if cell.cell_type == "code" and "%pip" not in cell.source:
             exec(cell.source, space)
     return space
+
+
+def overview(master: Path, assignment: Assignment) -> list[tuple[str, str, str]]:
+    """Exercise, minutes and points of the first cell: those of the headings and of the tests."""
+    prose = [c.source for c in nbformat.read(master, 4).cells if c.cell_type == "markdown"]
+    rows = re.findall(r"^\| (\d) \|.*\| (\d+) \| (\d+) \|$", prose[0], re.M)
+    heads = re.findall(r"^## (\d)\. .* \((\d+) points, (\d+) minutes\)$", "\n".join(prose), re.M)
+    assert rows == [(n, minutes, points) for n, points, minutes in heads]
+    points = [sum(case.points for case in q.cases) for q in assignment.questions]
+    assert points == [float(row[2]) for row in rows]
+    return rows
+
+
+def told_mistake(
+    assignment: Assignment, solution: dict[str, Any], answer: WrongAnswer
+) -> tuple[int, int]:
+    """Return how many parts a wrong answer fails, and of how many; one names the mistake."""
+    space = dict(solution)
+    exec(answer.source, space)
+    failed = failures(assignment, answer.question, space)
+    public = {c.name for q in assignment.questions for c in q.cases if not c.hidden}
+    assert any(answer.mistake in text for name, text in failed.items() if name in public)
+    (parts,) = (len(q.cases) for q in assignment.questions if q.name == answer.question)
+    return len(failed), parts
 
 
 def _question(

@@ -1,7 +1,6 @@
 """Assignment 1: its solution is right, nothing else is, and every wrong answer is understood."""
 
 import csv
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from scripts.assignments import (
 )
 from scripts.grade import grade
 from scripts.grade_session import Limits
-from tests.coursework.conftest import failures, variables
+from tests.coursework.conftest import failures, overview, told_mistake, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER = MASTERS / "01-memorization" / "01-memorization.ipynb"
@@ -98,12 +97,7 @@ def test_every_exercise_has_public_parts_and_a_hidden_one_that_count_by_themselv
 def test_points_and_minutes_of_the_headings_are_those_of_the_overview_and_the_tests(
     assignment: Assignment,
 ) -> None:
-    prose = [c.source for c in nbformat.read(MASTER, 4).cells if c.cell_type == "markdown"]
-    rows = re.findall(r"^\| (\d) \|.*\| (\d+) \| (\d+) \|$", prose[0], re.M)
-    heads = re.findall(r"^## (\d)\. .* \((\d+) points, (\d+) minutes\)$", "\n".join(prose), re.M)
-    assert rows == [(n, minutes, points) for n, points, minutes in heads]
-    points = [sum(case.points for case in q.cases) for q in assignment.questions]
-    assert points == [float(row[2]) for row in rows]
+    rows = overview(MASTER, assignment)
     assert 180 <= sum(int(row[1]) for row in rows) <= 300  # three to five hours
 
 
@@ -147,14 +141,9 @@ def test_the_bank_holds_what_students_always_get_wrong() -> None:
 def test_a_wrong_answer_is_told_its_mistake_and_keeps_the_other_parts(
     assignment: Assignment, solution: dict[str, Any], answer: WrongAnswer
 ) -> None:
-    space = dict(solution)
-    exec(answer.source, space)
-    failed = failures(assignment, answer.question, space)
-    public = {c.name for q in assignment.questions for c in q.cases if not c.hidden}
-    assert any(answer.mistake in text for name, text in failed.items() if name in public)
-    (parts,) = (len(q.cases) for q in assignment.questions if q.name == answer.question)
+    failed, parts = told_mistake(assignment, solution, answer)
     # a mistake about time or mode spoils both scores of question 5, and only that question
-    assert len(failed) < parts or answer.name in {"scores-in-train-mode", "epochs-off-by-one"}
+    assert failed < parts or answer.name in {"scores-in-train-mode", "epochs-off-by-one"}
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from scripts.assignments import (
     write_bank,
     wrong_answers,
 )
-from tests.coursework.conftest import failures, variables
+from tests.coursework.conftest import failures, overview, told_mistake, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER = MASTERS / "02-learning-time" / "02-learning-time.ipynb"
@@ -62,12 +62,7 @@ def test_every_exercise_has_public_and_hidden_parts_that_count_by_themselves(
 def test_points_and_minutes_of_the_headings_are_those_of_the_overviews_and_the_tests(
     assignment: Assignment,
 ) -> None:
-    prose = [c.source for c in nbformat.read(MASTER, 4).cells if c.cell_type == "markdown"]
-    rows = re.findall(r"^\| (\d) \|.*\| (\d+) \| (\d+) \|$", prose[0], re.M)
-    heads = re.findall(r"^## (\d)\. .* \((\d+) points, (\d+) minutes\)$", "\n".join(prose), re.M)
-    assert rows == [(n, minutes, points) for n, points, minutes in heads]
-    points = [sum(case.points for case in q.cases) for q in assignment.questions]
-    assert points == [float(row[2]) for row in rows]
+    rows = overview(MASTER, assignment)
     assert 180 <= sum(int(row[1]) for row in rows) <= 300  # three to five hours
     told = PAGES[0].read_text("utf-8").split("## Assignment 2")[1].split("\n## ")[0]
     assert re.findall(r"^\| (\d) \|.*\| (\d+) \| (\d+) \|$", told, re.M) == rows
@@ -115,13 +110,8 @@ def test_the_bank_has_wrong_answers_to_every_question() -> None:
 def test_a_wrong_answer_is_told_its_mistake_and_keeps_the_other_parts(
     assignment: Assignment, solution: dict[str, Any], answer: WrongAnswer
 ) -> None:
-    space = dict(solution)
-    exec(answer.source, space)
-    failed = failures(assignment, answer.question, space)
-    public = {c.name for q in assignment.questions for c in q.cases if not c.hidden}
-    assert any(answer.mistake in text for name, text in failed.items() if name in public)
-    (parts,) = (len(q.cases) for q in assignment.questions if q.name == answer.question)
-    assert len(failed) < parts or parts <= 3  # small questions ask for one thing only
+    failed, parts = told_mistake(assignment, solution, answer)
+    assert failed < parts or parts <= 3  # small questions ask for one thing only
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

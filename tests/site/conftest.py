@@ -18,6 +18,8 @@ from ..test_repository import toc_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
+# the first draws the same pages with none of the rest of a browser around them
+BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +28,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--process-per-site",
 ]
 # index.html only leads to the welcome page
 PAGES = sorted(
@@ -37,7 +40,7 @@ PAGES = sorted(
 TOC = [f"{page}.html" for page in toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))]
 LABS = [name for name in TOC if name.startswith("notebooks/")]
 
-RENDERINGS: dict[str, Any] = {
+RENDERINGS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {
@@ -50,6 +53,8 @@ RENDERINGS: dict[str, Any] = {
 # on a page with more formulas only the phone's rendering typesets them: the other checks do not
 # depend on how a formula looks, and each takes long where there are a thousand
 FEW = 150
+# the page is in the theme of the system; 404.html has none of its own
+FOLLOWS = "scheme => [scheme, undefined].includes(document.documentElement.dataset.theme)"
 # what fades in is there at once, so that no check has to wait for it
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
@@ -63,10 +68,10 @@ def missing(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    names = (os.environ.get("CHROMIUM", ""), *BROWSERS)
     found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
-        missing("No Chromium: apt-get install chromium, or name one: CHROMIUM=/path/to/chrome")
+        missing(f"No Chromium: apt-get install {BROWSERS[0]}, or name one: CHROMIUM=/path/to/it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield browser
@@ -147,26 +152,36 @@ class Visitor:
 
     browser: Browser
     address: str
-    contexts: dict[tuple[str, bool], Any] = field(default_factory=dict)
-    last: tuple[str, str, Visit] | None = None
+    contexts: dict[tuple[bool, bool], Any] = field(default_factory=dict)
+    last: tuple[str, bool, Visit] | None = None
 
     def visit(self, name: str, rendering: str) -> Visit:
-        """The page in that rendering: the one that is open, or else a new one."""
-        if self.last and self.last[:2] == (name, rendering):
-            return self.last[2]
-        if self.last:
-            self.last[2].page.close()
-        typeset = rendering == "phone" or (rendering == "light" and formulas(name) <= FEW)
-        if (rendering, typeset) not in self.contexts:
-            context = self.browser.new_context(**RENDERINGS[rendering])
+        """The page in that rendering: the one that is open, or else a new one.
+
+        A wide page goes from the one theme to the other as it does for a reader whose system does.
+        """
+        phone, scheme = rendering == "phone", RENDERINGS[rendering]["color_scheme"]
+        if not self.last or self.last[:2] != (name, phone):
+            self.open(name, phone)
+        _, _, visit = self.last
+        visit.page.emulate_media(color_scheme=scheme)
+        visit.page.wait_for_function(FOLLOWS, arg=scheme)
+        return visit
+
+    def open(self, name: str, phone: bool) -> None:
+        """Opens a page in place of the last one."""
+        typeset = phone or formulas(name) <= FEW
+        if (phone, typeset) not in self.contexts:
+            context = self.browser.new_context(**RENDERINGS["phone" if phone else "light"])
             if not typeset:
                 context.route("**/mathjax/**", lambda route: route.fulfill(body=""))
-            self.contexts[rendering, typeset] = context
-        visit = Visit(self.contexts[rendering, typeset].new_page(), self.address, name)
+            self.contexts[phone, typeset] = context
+        visit = Visit(self.contexts[phone, typeset].new_page(), self.address, name)
+        if self.last:
+            self.last[2].page.close()  # not before the new one is there, which takes its process
         visit.listen()
-        self.last = (name, rendering, visit)
+        self.last = (name, phone, visit)
         visit.go(name)
-        return visit
 
 
 @pytest.fixture(scope="session")

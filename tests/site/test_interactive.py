@@ -4,10 +4,11 @@ import math
 import random
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from .conftest import ROOT, SITE
 
@@ -30,17 +31,35 @@ COMPUTE = """([name, settings]) => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """The browser's contexts so far, by their options."""
+    opened: dict[str, BrowserContext] = {}
+    yield opened
+    for context in opened.values():
+        context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, address: str, name: str, request: pytest.FixtureRequest):
+def page(
+    browser: Browser,
+    contexts: dict[str, BrowserContext],
+    address: str,
+    name: str,
+    request: pytest.FixtureRequest,
+) -> Iterator[Page]:
     """The page of a figure, in which nothing may go wrong."""
-    context = browser.new_context(**getattr(request, "param", {}))
-    page, errors = context.new_page(), []
+    options = getattr(request, "param", {})
+    if str(options) not in contexts:
+        contexts[str(options)] = browser.new_context(**options)
+        contexts[str(options)].route("**/mathjax/**", lambda route: route.fulfill(body=""))
+    page, errors = contexts[str(options)].new_page(), []
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}/{PAGE_OF[name]}", wait_until="load")
     yield page
+    page.close()
     assert errors == []
-    context.close()
 
 
 def figure_of(page: Page, name: str) -> Locator:

@@ -9,12 +9,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from docutils import nodes
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from memlib.theory import CLAIMS
 from scripts.run_labs import code_hash
 
-from .conftest import ROOT, SITE
+from .conftest import ROOT, SITE, Visitor
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from glossary_tips import is_explained
@@ -28,12 +28,8 @@ PAGES = [f"{kind}/{chapter}.html" for kind in ("book", "notebooks") for chapter 
 
 
 @pytest.fixture
-def page(browser: Browser, address: str, name: str):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(f"{address}/{name}", wait_until="load")
-    yield page
-    context.close()
+def page(visitor: Visitor, name: str) -> Page:
+    return visitor.visit(name, "light").page
 
 
 def shown_claims(chapter: str) -> set[str]:
@@ -59,6 +55,7 @@ def test_the_line_lists_the_claims_of_the_chapter_and_counts_their_verdicts(page
     for entry in links.evaluate_all("all => all.map(a => a.getAttribute('href'))"):
         file, target = entry.split("book/ledger/" if "book/" in entry else "ledger/")[1].split("#")
         assert f'id="{target}"' in (SITE / "book/ledger" / file).read_text("utf-8")
+    line.locator("summary").press("Enter")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -124,7 +121,7 @@ def test_a_keyboard_opens_a_definition_and_escape_closes_it(page: Page, address:
     box = opened.bounding_box()
     assert box["x"] >= 0
     assert box["y"] >= 0
-    assert box["y"] + box["height"] <= 800
+    assert box["y"] + box["height"] <= page.viewport_size["height"]
     target = opened.locator("a").get_attribute("href").split("#")[1]
     glossary = (SITE / "book/glossary.html").read_text("utf-8")
     assert re.search(rf'<dt id="{target}">{re.escape(terms[0])}', glossary, re.I)

@@ -92,10 +92,12 @@ def radial() -> Derivation:
                 along,
                 power.diff(r, 3) * c**3 + 3 * c * (1 - c**2) * mixed / r**2,
             ),
-            Step("the mixed term grows at this rate", fall.diff(r), r * f(r).diff(r, 3)),
+            Step(
+                "the mixed term grows at this rate", sympy.Derivative(fall, r), r * f(r).diff(r, 3)
+            ),
             Step(
                 "so it is at most rho r^2 / 2 if f'(0) = 0",
-                sympy.integrate(rho * t, (t, 0, r)),
+                sympy.Integral(rho * t, (t, 0, r)),
                 rho * r**2 / 2,
             ),
             Step(

@@ -79,7 +79,7 @@ def one_step() -> Derivation:
             Step("a difference of densities is a product of roots", apart, a - b),
             Step(
                 "of which one has the integral 2 - 2 rho, the other 2 + 2 rho",
-                sympy.expand((sympy.sqrt(a) - sympy.sqrt(b)) ** 2 + 2 * sympy.sqrt(a * b)),
+                (sympy.sqrt(a) - sympy.sqrt(b)) ** 2 + 2 * sympy.sqrt(a * b),
                 a + b,
             ),
         ),

@@ -26,6 +26,7 @@ def half_space() -> Derivation:
     def normal(x: Any) -> Any:
         return (1 + sympy.erf(x / sympy.sqrt(2))) / 2
 
+    whole = sympy.UnevaluatedExpr
     ratio = ((w - b) ** 2 - (w - a) ** 2) / (2 * s**2)
     return Derivation(
         "The best event",
@@ -42,7 +43,7 @@ def half_space() -> Derivation:
             ),
             Step(
                 "what that half-space gains, the weights being Delta apart",
-                normal(gap / (2 * s)) - normal(-gap / (2 * s)),
+                whole(normal(gap / (2 * s))) - whole(normal(-gap / (2 * s))),
                 sympy.erf(gap / (2 * sympy.sqrt(2) * s)),
             ),
             Step(

@@ -103,8 +103,6 @@ def resolvents() -> Derivation:
         "Resolvents",
         (
             Step("the update leaves the smaller resolvent", updated[0, 0], 1 / (a - z)),
-            Step("and nothing beside it", updated[0, 1], 0),
-            Step("nor in its place", updated[1, 1], 0),
             Step(
                 "the integral is the sum of three steps",
                 around,

@@ -69,14 +69,18 @@ def cubic_instance() -> Derivation:
     s = sympy.Symbol("s", real=True)
     cubic, line = (s - 1) ** 2 * (s + 2), 2 - 3 * s
     loss, slope, _, rho, _ = (sympy.Rational(str(value)) for value in CUBIC)
+
+    def at_zero(f: Any, order: int) -> Any:
+        return sympy.Subs(sympy.Derivative(f, (s, order)), s, 0)
+
     steps = [
-        Step("the two pieces meet", cubic.subs(s, 0), line.subs(s, 0)),
-        Step("with their slopes", cubic.diff(s).subs(s, 0), line.diff(s)),
-        Step("and curvatures", cubic.diff(s).diff(s).subs(s, 0), line.diff(s).diff(s)),
+        Step("the two pieces meet", sympy.Subs(cubic, s, 0), sympy.Subs(line, s, 0)),
+        Step("with their slopes", at_zero(cubic, 1), at_zero(line, 1)),
+        Step("and curvatures", at_zero(cubic, 2), at_zero(line, 2)),
     ]
-    steps.append(Step("the Hessian grows at the rate rho", cubic.diff(s, 3), rho))
-    steps.append(Step("the loss at s = 0", cubic.subs(s, 0), loss))
-    steps.append(Step("the gradient there", -cubic.diff(s).subs(s, 0), slope))
+    steps.append(Step("the Hessian grows at the rate rho", sympy.Derivative(cubic, (s, 3)), rho))
+    steps.append(Step("the loss at s = 0", sympy.Subs(cubic, s, 0), loss))
+    steps.append(Step("the gradient there", -at_zero(cubic, 1), slope))
     return Derivation("A cubic that touches zero", tuple(steps))
 
 

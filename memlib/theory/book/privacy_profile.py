@@ -160,10 +160,11 @@ def half_lines() -> Derivation:
 
     mu, s = sympy.symbols("mu s", real=True)
     gain = normal_cdf(mu / 2 - s) - normal_cdf(-mu / 2 - s)
+    whole = sympy.UnevaluatedExpr
     return Derivation(
         "The chance of x > mu/2 + s under N(mu, 1) minus that under N(0, 1)",
         (
-            Step("at s = 0 it is the constant", gain.subs(s, 0), gaussian_bound(mu)),
+            Step("at s = 0 it is the constant", sympy.Subs(gain, s, 0), gaussian_bound(mu)),
             Step(
                 "its slope in s has the sign of 1 - exp(mu s)",
                 gain.diff(s),
@@ -171,7 +172,7 @@ def half_lines() -> Derivation:
             ),
             Step(
                 "the constant as an error function",
-                gaussian_bound(mu),
+                whole(normal_cdf(mu / 2)) - whole(normal_cdf(-mu / 2)),
                 sympy.erf(mu / sympy.sqrt(8)),
             ),
         ),

@@ -142,7 +142,7 @@ def telescoped(count: int) -> Derivation:
     import sympy
 
     losses = sympy.symbols(f"l_0:{count + 1}")
-    csl, xi = sum(losses[:count]), sum(losses[1:])
+    csl, xi = map(sympy.UnevaluatedExpr, (sum(losses[:count]), sum(losses[1:])))
     return Derivation(
         f"CSL against its offset, {count} steps",
         (Step("all but two losses cancel", csl - xi, losses[0] - losses[count]),),
@@ -227,7 +227,7 @@ def uniform_iterate(count: int) -> Derivation:
             Step(
                 "the expectation over R is the average over t: nothing is approximated",
                 sum(chance * value for value in squares),
-                sum(squares) / count,
+                sympy.UnevaluatedExpr(sum(squares)) / count,
             ),
         ),
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from memlib.theory.claims import Check, Claim, Evidence, Kind, Role, Verdict
 from memlib.theory.evidence import Derivation, Step, derived, show
@@ -200,16 +201,16 @@ def label_gradient() -> Derivation:
     import sympy
 
     w, x, y = sympy.symbols("w x y", real=True)
-    loss = (w * x - y) ** 2 / 2
+    slope = partial(sympy.Derivative, (w * x - y) ** 2 / 2)
     return Derivation(
         "Input and label",
         (
-            Step("in the input: the weight times the residual", loss.diff(x), w * (w * x - y)),
-            Step("in the label: minus the residual", loss.diff(y), -(w * x - y)),
+            Step("in the input: the weight times the residual", slope(x), w * (w * x - y)),
+            Step("in the label: minus the residual", slope(y), -(w * x - y)),
             Step(
                 "the lemma for one sample: k_g is |w| / |x|",
-                loss.diff(x) ** 2,
-                (w / x) ** 2 * loss.diff(w) ** 2,
+                slope(x) ** 2,
+                (w / x) ** 2 * slope(w) ** 2,
             ),
         ),
     )

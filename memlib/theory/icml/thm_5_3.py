@@ -165,17 +165,24 @@ def constants() -> Derivation:
     """The constant of the text against the constant of the proof, for a constant step size."""
     import sympy
 
-    step, eta, rho, noise, tau, kappa, bound = sympy.symbols(
-        r"\eta_t eta rho Gamma_v tau kappa_m L", positive=True
+    step, eta, shrunk, rho, noise, tau, kappa, bound = sympy.symbols(
+        r"\eta_t eta \eta_s rho Gamma_v tau kappa_m L", positive=True
     )
-    shrunk = step**2 / eta
     proof = tau * eta / (kappa * bound) - eta * shrunk * rho * noise**2 / (2 * bound)
     text = tau * eta / (kappa * bound) - step**2 * rho * noise**2 / (2 * bound)
     return Derivation(
         "The two constants agree if the squared step size is that of (15)",
         (
-            Step("definition of eta_s (56) times eta (55)", eta * shrunk, step**2),
-            Step("the constant of the proof is that of the text", proof, text),
+            Step(
+                "definition of eta_s (56) times eta (55)",
+                sympy.Subs(eta * shrunk, shrunk, step**2 / eta),
+                step**2,
+            ),
+            Step(
+                "the constant of the proof is that of the text",
+                sympy.Subs(proof, shrunk, step**2 / eta),
+                text,
+            ),
         ),
     )
 

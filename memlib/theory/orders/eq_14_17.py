@@ -291,14 +291,18 @@ def expansion() -> Derivation:
     import sympy
 
     s, rho, d = sympy.symbols(r"s \rho d", positive=True)
-    once = sympy.integrate(rho * s, (s, 0, s))
+    once = sympy.integrate(rho * s, (s, 0, s))  # after a length s
     return Derivation(
         "Integrate twice",
         (
-            Step("the gradient's remainder after a length d", once.subs(s, d), rho * d**2 / 2),
+            Step(
+                "the gradient's remainder after a length d",
+                sympy.Integral(rho * s, (s, 0, d)),
+                rho * d**2 / 2,
+            ),
             Step(
                 "the loss's remainder",
-                sympy.integrate(once, (s, 0, d)),
+                sympy.Integral(once, (s, 0, d)),
                 rho * d**3 / 6,
             ),
         ),

@@ -329,12 +329,12 @@ def whole() -> Derivation:
 
     v, w, y = sympy.symbols("v w y", real=True)
     residual = v * w - y
-    squares = (residual * v) ** 2 + (residual * w) ** 2
+    in_w, in_v = (sympy.Derivative(residual**2 / 2, weight) ** 2 for weight in (w, v))
     return Derivation(
         "PL in all weights of f = v w, and in the first",
         (
-            Step("all weights", squares / 2, (v**2 + w**2) * residual**2 / 2),
-            Step("the first alone", (residual * v) ** 2 / 2, v**2 * residual**2 / 2),
+            Step("all weights", (in_w + in_v) / 2, (v**2 + w**2) * residual**2 / 2),
+            Step("the first alone", in_w / 2, v**2 * residual**2 / 2),
         ),
     )
 

@@ -21,11 +21,12 @@ def four_risks() -> Derivation:
     inside = m * (risk + d[0]) - (m - 1) * (risk + d[1])
     outside = (m - 1) * (other + d[2]) - (m - 2) * (other + d[3])
     errors = m * d[0] - (m - 1) * d[1] - (m - 1) * d[2] + (m - 2) * d[3]
+    worst = sum(map(sympy.UnevaluatedExpr, (m, m - 1, m - 1, m - 2)))
     return Derivation(
         "Through four empirical risks",
         (
             Step("the difference of the two losses", inside - outside, risk - other + errors),
-            Step("all gaps at the bound: the sum", m + (m - 1) + (m - 1) + (m - 2), 4 * (m - 1)),
+            Step("all gaps at the bound: the sum", worst, 4 * (m - 1)),
         ),
     )
 

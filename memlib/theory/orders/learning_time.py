@@ -33,8 +33,8 @@ def input_gradients() -> Derivation:
     return Derivation(
         "Input gradient of least squares",
         (
-            Step("first input", square.diff(x1), rest * w1),
-            Step("second input", square.diff(x2), rest * w2),
+            Step("first input", sympy.Derivative(square, x1), rest * w1),
+            Step("second input", sympy.Derivative(square, x2), rest * w2),
             Step(
                 "squared norm: what CSG adds up",
                 square.diff(x1) ** 2 + square.diff(x2) ** 2,

@@ -133,7 +133,7 @@ def repaired_e7() -> Derivation:
                 t_b * mem_a - given,
                 t_a * (first - at_b) - t_b * (first - out_a),
             ),
-            Step("the term with memorization of b", out_b - mem_b, at_b),
+            Step("the term with memorization of b", out_b - sympy.UnevaluatedExpr(mem_b), at_b),
         ),
     )
 

@@ -179,8 +179,16 @@ def slope_of_csl() -> Derivation:
     return Derivation(
         "The sign",
         (
-            Step("CSL falls with memorization, at fixed held-out loss", csl.diff(mem), -scale),
-            Step("and grows with held-out loss, at fixed memorization", csl.diff(held_out), 1),
+            Step(
+                "CSL falls with memorization, at fixed held-out loss",
+                sympy.Derivative(csl, mem),
+                -scale,
+            ),
+            Step(
+                "and grows with held-out loss, at fixed memorization",
+                sympy.Derivative(csl, held_out),
+                1,
+            ),
         ),
     )
 

@@ -50,12 +50,12 @@ def inequality() -> Derivation:
         (
             Step(
                 "the loss difference is an integral of 1/t from q to p",
-                sympy.integrate(1 / t, (t, q, p)),
+                sympy.Integral(1 / t, (t, q, p)),
                 sympy.log(p) - sympy.log(q),
             ),
             Step(
                 "which is at least that of 1, since t <= 1: and that is the memorization",
-                sympy.integrate(1, (t, q, p)),
+                sympy.Integral(1, (t, q, p)),
                 p - q,
             ),
         ),

@@ -121,12 +121,12 @@ def label_as_input() -> Derivation:
     import sympy
 
     x, y = sympy.symbols("x y", real=True)
-    loss = (x - y) ** 2 / 2
+    in_x, in_y = (sympy.Derivative((x - y) ** 2 / 2, (v, 2)) for v in (x, y))
     return Derivation(
         "Squared loss of the identity",
         (
-            Step("trace of the Hessian in z = (x, y)", loss.diff(x, 2) + loss.diff(y, 2), 2),
-            Step("trace of the Hessian in x", loss.diff(x, 2), 1),
+            Step("trace of the Hessian in z = (x, y)", in_x + in_y, 2),
+            Step("trace of the Hessian in x", in_x, 1),
         ),
     )
 
@@ -190,7 +190,7 @@ def trace_and_eigenvalues() -> Derivation:
 
     a, b, c = sympy.symbols("a b c", real=True)
     root = sympy.sqrt((a - c) ** 2 + 4 * b**2)
-    first, second = (a + c + root) / 2, (a + c - root) / 2
+    first, second = map(sympy.UnevaluatedExpr, ((a + c + root) / 2, (a + c - root) / 2))
     return Derivation(
         "H = [[a, b], [b, c]]",
         (

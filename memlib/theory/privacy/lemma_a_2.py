@@ -171,7 +171,7 @@ def decomposition() -> Derivation:
     import sympy
 
     m, own, others, beta = sympy.symbols("m ell r beta", positive=True)
-    whole = (own + (m - 1) * others) / m
+    whole = sympy.UnevaluatedExpr((own + (m - 1) * others) / m)
     return Derivation(
         "One sample's loss from two empirical risks",
         (

@@ -73,17 +73,17 @@ def remainder_integral() -> Derivation:
         (
             Step(
                 "the integrand (1 - t) f''(t) has this antiderivative: f(1) - f(0) - f'(0)",
-                by_parts.diff(t),
+                sympy.Derivative(by_parts, t),
                 weight * f(t).diff(t, 2),
             ),
             Step(
                 "the same integral of the constant f''(0) = 1: where the half comes from",
-                sympy.integrate(weight, (t, 0, 1)),
+                sympy.Integral(weight, (t, 0, 1)),
                 sympy.Rational(1, 2),
             ),
             Step(
                 "and of the Lipschitz bound rho s^3 t on f''(t) - f''(0)",
-                sympy.integrate(weight * t * rho * size**3, (t, 0, 1)),
+                sympy.Integral(weight * t * rho * size**3, (t, 0, 1)),
                 rho * size**3 / 6,
             ),
         ),

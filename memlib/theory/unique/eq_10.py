@@ -44,13 +44,13 @@ def training() -> Derivation:
     t = sympy.Symbol("t", positive=True)
     j, y = rows(PAIR), targets(PAIR)
     w = trained(PAIR, t)
-    descent = -j.T * (j * w - y)
+    descent, kept = -j.T * (j * w - y), w.applyfunc(lambda v: sympy.UnevaluatedExpr(v.expand()))
     outputs = (sympy.eye(j.rows) - flow(PAIR, t)) * y
     return Derivation(
         "Gradient flow on two samples",
         (
             *(
-                Step(f"weight {i + 1} follows the gradient", w[i].expand().diff(t), d)
+                Step(f"weight {i + 1} follows the gradient", sympy.Derivative(w[i].expand(), t), d)
                 for i, d in enumerate(descent)
             ),
             *(
@@ -58,7 +58,7 @@ def training() -> Derivation:
                 for i, x in enumerate(w)
             ),
             *(
-                Step(f"output {i + 1} is that of Eq. (11)", (j * w)[i].expand(), o)
+                Step(f"output {i + 1} is that of Eq. (11)", (j * kept)[i], o)
                 for i, o in enumerate(outputs)
             ),
         ),

@@ -64,7 +64,7 @@ def fisher() -> Derivation:
     f = sympy.Function("f")(w)
     log_density = -((y - f) ** 2) / 2  # without the constant
     normal = sympy.exp(-(n**2) / 2) / sympy.sqrt(2 * sympy.pi)
-    squares = sympy.integrate((slope * n) ** 2 * normal, (n, -sympy.oo, sympy.oo))
+    squares = sympy.Integral((slope * n) ** 2 * normal, (n, -sympy.oo, sympy.oo))
     return Derivation(
         "The Fisher information",
         (

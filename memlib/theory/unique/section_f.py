@@ -68,7 +68,7 @@ def flow() -> Derivation:
             *(
                 Step(
                     f"(38) solves it, component {i + 1}",
-                    x.diff(t),
+                    sympy.Derivative(x, t),
                     (a * w + b)[i],
                 )
                 for i, x in enumerate(w)
