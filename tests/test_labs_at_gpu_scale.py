@@ -1,0 +1,39 @@
+"""The labs of Part II run from start to end with ResNet-18, as they do on Colab, on small data."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from memlib import trajectories
+from tests.labs_at_gpu_scale import larger_scale, run_lab, stand_in
+
+# By lab, as `ast.unparse` writes it: what it asserts of the data that holds of any data.
+PROVED: dict[str, tuple[str, ...]] = {
+    "part2/memorization-and-learning-time": (),
+}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
+    """The larger scale, in one folder for all labs; the recipes of ResNet-18 asked for so far."""
+    with larger_scale(tmp_path_factory.mktemp("labs")) as recipes:
+        yield recipes
+
+
+def test_the_networks_are_those_of_the_recipes(asked: list[dict[str, Any]]) -> None:
+    network = trajectories.network("resnet18", stand_in(), 0)
+    assert sum(weight.numel() for weight in network.parameters()) == 11_168_832 + 4 * 513
+    assert trajectories.recipe("resnet18")["epochs"] == 3 < asked[-1]["epochs"]
+
+
+@pytest.mark.parametrize("lab", PROVED)
+def test_the_lab_runs_to_its_end_with_resnet18(lab: str, asked: list[dict[str, Any]]) -> None:
+    asked.clear()
+    outcome = run_lab(lab)
+    paper = {"epochs": 200, "lr": 0.1, "weight_decay": 1e-4, "batch_size": 128}
+    paper |= {"milestones": (120, 180), "augment": "crop-flip", "schedule": "step"}
+    assert asked
+    assert all(recipe == paper for recipe in asked)
+    assert set(PROVED[lab]) <= set(outcome.found)
+    assert not set(PROVED[lab]) & set(outcome.refuted)
