@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 import torch
 
 import memlib
-from memlib import data, models, stability, trajectories
+from memlib import curvature_runs, data, models, stability, trajectories
 from memlib.data import Dataset
 from memlib.ensemble import Recipe
 
@@ -84,6 +85,8 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
         patch.setenv("MEMLIB_SCALE", "gpu")
         for old, new in ((load, load_small), (recipe, short_recipe)):
             _replace_everywhere(patch, old, new)
+        curved = curvature_runs.tracked
+        _replace_everywhere(patch, curved, partial(curved, samples=2))
         dataset = stand_in()
         stability.memorization(
             dataset,
