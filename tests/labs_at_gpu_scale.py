@@ -21,7 +21,7 @@ import pytest
 import torch
 
 import memlib
-from memlib import data, decomposition, models, runs, stability, trajectories
+from memlib import curvature_runs, data, decomposition, models, runs, stability, trajectories
 from memlib.data import Dataset
 from memlib.ensemble import Recipe
 
@@ -88,6 +88,8 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
             _replace_everywhere(patch, old, new)
         _replace_everywhere(patch, decomposition.subset_sets, sets)
         _replace_everywhere(patch, runs.subset_runs, _few(runs.subset_runs))
+        curved = curvature_runs.tracked
+        _replace_everywhere(patch, curved, partial(curved, samples=2))
         dataset = stand_in()
         stability.memorization(
             dataset,
