@@ -171,7 +171,9 @@ def refuse_mixing(model: nn.Module, images: Tensor) -> None:
     """Raise if a sample's output depends on the other samples of its batch, in the model's mode.
 
     The first image goes through the model beside two different companions, with the same random
-    numbers. That sees what a model does in its own `forward` too, which no list of layers can.
+    numbers of PyTorch. That sees what a model does in its own `forward` too, which no list of
+    layers can. A model that draws from NumPy's or Python's generator is refused as well: its
+    outputs differ from call to call, whatever the companion.
 
     Args:
         model: Network; its buffers and the global generators are left as they were.
@@ -194,7 +196,8 @@ def refuse_mixing(model: nn.Module, images: Tensor) -> None:
         return  # an error of its own, for the caller to name
     if not torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(one.abs().max())):
         value = f"{type(model).__name__}, whose output for one sample depends on the others,"
-        raise InvalidInput("model", value, "Let it treat every sample by itself.")
+        fix = "Let it treat every sample by itself, and draw random numbers by PyTorch alone."
+        raise InvalidInput("model", value, fix)
 
 
 def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:
