@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
@@ -27,6 +28,7 @@ _SMOOTH: dict[type[nn.Module], str] = {
 }
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ELSE = 'Pass estimator="hutchinson", which takes smooth parts.'
+_ONCE = 'Pass estimator="finite-difference", or replace the layer.'
 
 
 def refuse_smooth(model: nn.Module, images: Tensor) -> None:
@@ -44,6 +46,7 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
     Raises:
         InvalidInput: A layer, or the logits as a whole, is smooth in the input; says which, why,
             and what to do instead.
+        NotDifferentiable: PyTorch has no second derivative of a layer.
 
     Example:
         >>> import torch
@@ -66,11 +69,33 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
         if not slope.requires_grad:
             return
         along = slope.detach()
-        (second,) = torch.autograd.grad(slope, images, along, materialize_grads=True)
+        with second_derivatives(_ONCE):
+            (second,) = torch.autograd.grad(slope, images, along, materialize_grads=True)
     # What remains of zero in batch norm is rounding; smooth parts leave far more.
     if bool(second.norm() * (1 + logits.detach().norm()) > 1e-4 * along.square().sum()):
         fix = f"The exact value is for piecewise-linear networks. {_ELSE}"
         raise InvalidInput("model", "an output with a second derivative in the input", fix)
+
+
+@contextmanager
+def second_derivatives(fix: str) -> Iterator[None]:
+    """Name what fails where a gradient is differentiated, as PyTorch cannot for every layer.
+
+    Args:
+        fix: What to do instead.
+
+    Raises:
+        NotDifferentiable: The block fails; the message ends in PyTorch's own, which names the
+            operation.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        fix = f"{fix} PyTorch says: {reason}."
+        raise NotDifferentiable("model", "the gradient of a layer", fix) from error
 
 
 def is_piecewise_linear(model: nn.Module, images: Tensor) -> bool:

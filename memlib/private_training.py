@@ -28,10 +28,8 @@ from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.data import Dataset
 from memlib.errors import (
     InvalidInput,
-    NotPositive,
     TooLarge,
     TrainingDiverged,
-    WrongType,
 )
 from memlib.piecewise import check_logits, refuse_mixing
 from memlib.private_models import check_gradients, refuse_dead, refuse_layers, refuse_memory
@@ -88,7 +86,7 @@ class PrivateRecipe:
         for name in ("epochs", "batch_size"):
             runtime.whole_number(name, getattr(self, name))
         for name in ("lr", "clip"):
-            _check_positive(name, getattr(self, name))
+            object.__setattr__(self, name, runtime.positive(name, getattr(self, name)))
         if not (isinstance(self.momentum, int | float) and 0 <= self.momentum < 1):
             fix = "Pass a number from 0 up to, not including, 1."
             raise InvalidInput("momentum", self.momentum, fix)
@@ -101,7 +99,7 @@ class PrivateRecipe:
         if self.noise is not None:
             checked_noise(self.noise)
         else:
-            _check_positive("epsilon", self.epsilon)
+            object.__setattr__(self, "epsilon", runtime.positive("epsilon", self.epsilon))
 
     def steps(self, size: int) -> int:
         """Return the number of steps on a data set of that size."""
@@ -269,7 +267,7 @@ def train_private(
         ),
         "dataset": "" if path is None else dataset.fingerprint(),
     }
-    place = runtime.device() if device is None else torch.device(device)
+    place = runtime.device(device)
     model.to(place)
     dataset = dataset.to(place)
     check_logits(model, dataset.images[:1], dataset.num_classes)
@@ -399,13 +397,6 @@ def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chu
         optimizer.zero_grad(set_to_none=True)
         total += float(losses.detach().sum(dtype=torch.float64))
     return total
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongType(name, value, "Pass a positive, finite number.")
-    if not 0 < value < math.inf:
-        raise NotPositive(name, value, "Pass a positive, finite number.")
 
 
 def _plain(history: PrivateHistory) -> list[Any]:
