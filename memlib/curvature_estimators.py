@@ -16,13 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jvp, vjp, vmap
 
-from memlib.piecewise import Forward, detached, second_derivatives, split
+from memlib.piecewise import DIFFERENCES, Forward, detached, second_derivatives, split
 
 Mode = Literal["reverse-over-reverse", "forward-over-reverse"]
 Draw = Callable[[int, Tensor], Tensor]  # random signs of a probe, in the shape of a tensor
 
 _OTHER_MODE = 'Pass mode="reverse-over-reverse", which takes more layers.'
-_NO_MODE = 'Pass estimator="finite-difference", or replace the layer.'
 
 
 def entrance(model: nn.Module) -> tuple[Forward, Forward, Tensor | None]:
@@ -143,7 +142,7 @@ def _products_in_reverse(
     gradient = _gradient(forward, images, labels, create_graph=True)
     for probe in range(probes):
         v = draw(probe, images)
-        with second_derivatives(_NO_MODE):
+        with second_derivatives(DIFFERENCES):
             (product,) = torch.autograd.grad(
                 gradient, images, v, retain_graph=True, materialize_grads=True
             )

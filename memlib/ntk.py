@@ -174,7 +174,7 @@ def push(
         return result
 
     zero = torch.zeros_like(called(network, weights, images))
-    with second_derivatives("Replace the layer."):
+    with second_derivatives():
         _, forth, *_ = vjp(pull, zero)
         pushed: Tensor = forth(change)[0]
     return pushed

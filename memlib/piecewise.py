@@ -28,7 +28,8 @@ _SMOOTH: dict[type[nn.Module], str] = {
 }
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ELSE = 'Pass estimator="hutchinson", which takes smooth parts.'
-_ONCE = 'Pass estimator="finite-difference", or replace the layer.'
+#: What to do where PyTorch has no second derivative of a layer.
+DIFFERENCES = 'Pass estimator="finite-difference", or replace the layer.'
 
 
 def refuse_smooth(model: nn.Module, images: Tensor) -> None:
@@ -69,7 +70,7 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
         if not slope.requires_grad:
             return
         along = slope.detach()
-        with second_derivatives(_ONCE):
+        with second_derivatives(DIFFERENCES):
             (second,) = torch.autograd.grad(slope, images, along, materialize_grads=True)
     # What remains of zero in batch norm is rounding; smooth parts leave far more.
     if bool(second.norm() * (1 + logits.detach().norm()) > 1e-4 * along.square().sum()):
@@ -78,7 +79,7 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
 
 
 @contextmanager
-def second_derivatives(fix: str) -> Iterator[None]:
+def second_derivatives(fix: str = "Replace the layer.") -> Iterator[None]:
     """Name what fails where a gradient is differentiated, as PyTorch cannot for every layer.
 
     Args:

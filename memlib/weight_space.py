@@ -93,7 +93,7 @@ class Problem:
         """Return the Hessian of the mean loss over some samples times vectors, `(s, d)`."""
         images, targets = self.images[rows], self.targets[rows]
         slope = grad(lambda flat: self.loss(self.outputs(flat, images), targets).mean())
-        with second_derivatives("Replace the layer."):
+        with second_derivatives():
             _, back, *_ = vjp(slope, self.start)
             result: Tensor = vmap(back)(vectors)[0]
         return result
@@ -107,7 +107,7 @@ class Problem:
             return result
 
         zero = torch.zeros_like(self.outputs(self.start, images))
-        with second_derivatives("Replace the layer."):
+        with second_derivatives():
             _, forth, *_ = vjp(pull, zero)
             result: Tensor = vmap(forth)(vectors)[0]
         return result
