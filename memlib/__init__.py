@@ -30,6 +30,7 @@ _SUBMODULES = frozenset(
         "corruptions",
         "cumulative_runs",
         "curvature",
+        "curvature_estimators",
         "curvature_runs",
         "data",
         "datasets",
@@ -58,6 +59,7 @@ _SUBMODULES = frozenset(
         "plotting",
         "privacy",
         "private_ensemble",
+        "private_models",
         "private_runs",
         "private_training",
         "results",
@@ -71,8 +73,8 @@ _SUBMODULES = frozenset(
         "summarize",
         "theory",
         "training",
-        "weight_space",
         "trajectories",
+        "weight_space",
     }
 )
 

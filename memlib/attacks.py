@@ -14,19 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from memlib.errors import (
-    EmptySelection,
     LabelOutOfRange,
-    NonFiniteImages,
     NonFiniteNumber,
     NotPositive,
     TooLarge,
-    WrongShape,
-    WrongType,
 )
-from memlib.losses import evaluation, input_gradients
+from memlib.losses import check_samples, evaluation, input_gradients
 from memlib.membership import lira, roc
 from memlib.piecewise import check_logits
-from memlib.runtime import open_fraction, placed, rng, whole_number
+from memlib.runtime import open_fraction, placed, positive, rng, whole_number
 from memlib.runtime import progress as progress_bar
 from memlib.training import predict
 
@@ -95,7 +91,7 @@ def adversarial_distance(
 
     Cost: per image and step, k backward passes and `halvings + 8` forward passes.
     """
-    _check_pairs(images, labels)
+    check_samples(images, labels)
     steps, halvings = whole_number("steps", steps), whole_number("halvings", halvings)
     model, place = placed(model, device, images.device)
     parts = []
@@ -113,24 +109,6 @@ def adversarial_distance(
             parts.append(found.to(images.device))
             bar.update(len(x))
     return torch.cat(parts)
-
-
-def _check_pairs(images: Tensor, labels: Tensor) -> None:
-    for name, value in (("images", images), ("labels", labels)):
-        if not isinstance(value, Tensor):
-            raise WrongType(name, type(value).__name__, "Pass a tensor.")
-    if not images.is_floating_point():
-        raise WrongType("images", images.dtype, "Pass floating-point images.")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise WrongType("labels", labels.dtype, "Pass whole numbers, int64.")
-    if images.ndim < 2 or labels.shape != images.shape[:1]:
-        shapes = (tuple(images.shape), tuple(labels.shape))
-        raise WrongShape("labels", shapes, "Pass images (n, ...) and one label for each, (n,).")
-    if not images.numel():
-        raise EmptySelection("images", tuple(images.shape), "Pass at least one image.")
-    if not torch.isfinite(images).all():
-        bad = int((~torch.isfinite(images).flatten(1).all(1)).nonzero()[0, 0])
-        raise NonFiniteImages("images", f"position {bad}", "Remove or repair that image.")
 
 
 def _check_labels(model: nn.Module, images: Tensor, labels: Tensor) -> None:
@@ -241,12 +219,7 @@ def fgsm(
         UnknownName: There is no such device.
         NotDifferentiable, NonFiniteNumber: The gradient of an image is missing, or not finite.
     """
-    try:
-        usable = 0 < epsilon < math.inf
-    except TypeError:
-        raise WrongType("epsilon", epsilon, "Pass a positive number.") from None
-    if not usable:
-        raise NotPositive("epsilon", epsilon, "Pass a positive number, in pixels from 0 to 1.")
+    epsilon = positive("epsilon", epsilon)
     model, place = placed(model, device, dataset.images.device)
     check_logits(model, dataset.images[:1].to(place), dataset.num_classes, slope=True)
     mean, std = (

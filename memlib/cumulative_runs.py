@@ -20,9 +20,9 @@ from memlib.data import Dataset
 from memlib.ensemble import Ensemble, Recipe, train_ensemble
 from memlib.errors import InvalidInput
 from memlib.runs import draw_subsets
-from memlib.runtime import device, rng, scale, seeded
+from memlib.runtime import device, scale, seeded
 from memlib.runtime import progress as progress_bar
-from memlib.shards import shard_map, training_sets
+from memlib.shards import own_seed, shard_map, training_sets
 from memlib.training import History, fit, predict
 
 STORED = "fmnist-mini-cumulative.npz"
@@ -208,9 +208,8 @@ def _sequential(
                 sums[2] = look[2]
 
         own = dataset.select(torch.from_numpy(np.flatnonzero(row)))
-        own_seed = int(rng(seed, "fit", number).integers(2**31))
         kept: dict[str, Any] = {"callbacks": [observe], "progress": False, "device": where}
-        fit(network, own, seed=own_seed, **settings, **kept)
+        fit(network, own, seed=own_seed(seed, number), **settings, **kept)
         done(1)
 
 

@@ -6,7 +6,6 @@ any network, and the finite differences of gradients that published code uses.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,14 +20,12 @@ from memlib.curvature_estimators import Draw, Mode, differences, entrance, exact
 from memlib.errors import (
     EmptySelection,
     LabelOutOfRange,
-    NonFiniteImages,
     NonFiniteNumber,
-    NotPositive,
     UnknownName,
     WrongShape,
     WrongType,
 )
-from memlib.losses import evaluation
+from memlib.losses import check_samples, evaluation
 from memlib.piecewise import count_classes, detached, refuse_smooth
 
 Estimator = Literal["exact", "hutchinson", "finite-difference"]
@@ -156,7 +153,8 @@ def input_curvature(
         NonFiniteImages, NonFiniteNumber: An image, or a curvature, is NaN or infinite.
         LabelOutOfRange: A label is not in 0 .. C-1.
         NotPositive: probes, step, passes, batch_size or the seed is too small.
-        NotDifferentiable: The model has a part without a derivative in forward mode.
+        NotDifferentiable: PyTorch has no second derivative of a layer, or none in this mode; finite
+            differences need none.
         UnknownName: There is no such estimator or mode.
 
     Example:
@@ -178,13 +176,9 @@ def input_curvature(
     probes = runtime.whole_number("probes", probes)
     passes = runtime.whole_number("passes", passes, least=2)
     batch_size = runtime.whole_number("batch_size", batch_size)
-    try:
-        usable = 0.0 < step < math.inf
-    except TypeError:
-        raise WrongType("step", step, "Pass a positive number.") from None
-    if not usable:
-        raise NotPositive("step", step, "Pass a positive, finite number.")
-    numbers = _checked(images, labels, ids)
+    step = runtime.positive("step", step)
+    check_samples(images, labels)
+    numbers = _numbers(ids, len(images))
     model, place = runtime.placed(model, device, images.device)
     look = images[:_LOOKED_AT].to(place)
     classes = count_classes(model, look)
@@ -305,33 +299,13 @@ def _drawing(seed: int, numbers: np.ndarray) -> Draw:
     return draw
 
 
-def _checked(
-    images: Tensor, labels: Tensor, ids: Tensor | np.ndarray | Sequence[int] | None
-) -> np.ndarray:
-    """Check the samples; return the numbers that their random signs belong to, (n,) int64."""
-    for name, value in (("images", images), ("labels", labels)):
-        if not isinstance(value, Tensor):
-            raise WrongType(name, type(value).__name__, "Pass a tensor.")
-    if not images.is_floating_point():
-        raise WrongType("images", images.dtype, "Pass floating-point images.")
-    if images.ndim < 2:
-        raise WrongShape("images", tuple(images.shape), "Pass (samples, ...).")
-    if not images.numel():
-        raise EmptySelection("images", tuple(images.shape), "Pass at least one image.")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise WrongType("labels", labels.dtype, "Pass whole numbers, int64.")
-    if labels.shape != images.shape[:1]:
-        fix = f"Pass one label per image, ({len(images)},)."
-        raise WrongShape("labels", tuple(labels.shape), fix)
-    finite = torch.isfinite(images).flatten(1).all(1)
-    if not finite.all():
-        bad = (~finite).nonzero()[:, 0].tolist()
-        raise NonFiniteImages("images", f"positions {bad}", "Leave these images out.")
+def _numbers(ids: Tensor | np.ndarray | Sequence[int] | None, count: int) -> np.ndarray:
+    """Return the numbers that the samples' random signs belong to, (n,) int64."""
     if ids is None:
-        return np.arange(len(images))
+        return np.arange(count)
     numbers = ids.cpu().numpy() if isinstance(ids, Tensor) else np.asarray(ids)
-    if numbers.shape != (len(images),):
-        raise WrongShape("ids", numbers.shape, f"Pass one id per image, ({len(images)},).")
+    if numbers.shape != (count,):
+        raise WrongShape("ids", numbers.shape, f"Pass one id per image, ({count},).")
     if numbers.dtype.kind not in "iu":
         raise WrongType("ids", numbers.dtype, "Pass whole numbers.")
     return numbers

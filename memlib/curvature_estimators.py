@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jvp, vjp, vmap
 
-from memlib.errors import NotDifferentiable
-from memlib.piecewise import Forward, detached, split
+from memlib.piecewise import DIFFERENCES, Forward, detached, second_derivatives, split
 
 Mode = Literal["reverse-over-reverse", "forward-over-reverse"]
 Draw = Callable[[int, Tensor], Tensor]  # random signs of a probe, in the shape of a tensor
+
+_OTHER_MODE = 'Pass mode="reverse-over-reverse", which takes more layers.'
 
 
 def entrance(model: nn.Module) -> tuple[Forward, Forward, Tensor | None]:
@@ -141,9 +142,10 @@ def _products_in_reverse(
     gradient = _gradient(forward, images, labels, create_graph=True)
     for probe in range(probes):
         v = draw(probe, images)
-        (product,) = torch.autograd.grad(
-            gradient, images, v, retain_graph=True, materialize_grads=True
-        )
+        with second_derivatives(DIFFERENCES):
+            (product,) = torch.autograd.grad(
+                gradient, images, v, retain_graph=True, materialize_grads=True
+            )
         yield v, product
 
 
@@ -164,17 +166,10 @@ def _products_forward(
     for start in range(0, probes, stacked):
         group = range(start, min(start + stacked, probes))
         vectors = torch.stack([draw(probe, images) for probe in group])
-        try:
-            with warnings.catch_warnings():
-                # Of PyTorch's own rules of differentiation, which its forward mode loads.
-                warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
-                products = push(vectors)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            fix = f'Pass mode="reverse-over-reverse". PyTorch says: {reason}'
-            raise NotDifferentiable("model", "one that forward mode does not take", fix) from error
+        with second_derivatives(_OTHER_MODE), warnings.catch_warnings():
+            # Of PyTorch's own rules of differentiation, which its forward mode loads.
+            warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+            products = push(vectors)
         yield from zip(vectors, products, strict=True)
 
 

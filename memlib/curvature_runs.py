@@ -86,7 +86,7 @@ def watch_curvature(
     recipe = trajectories.recipe(model, epochs)
     wanted = recipe["epochs"] if looks is None else runtime.whole_number("looks", looks)
     part = dataset.select(range(samples))
-    place = runtime.device() if device is None else torch.device(device)
+    place = runtime.device(device)
     network = trajectories.network(model, dataset, seed).to(place)
     rows: dict[str, list[np.ndarray]] = {kind: [] for kind in _KINDS}
 

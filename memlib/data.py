@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib import datasets
+from memlib import datasets, runtime
 from memlib.errors import (
     DuplicateIds,
     EmptySelection,
@@ -196,8 +196,12 @@ class Dataset:
 
         Returns:
             A data set whose tensors live there.
+
+        Raises:
+            UnknownName: There is no such device.
         """
-        images, labels, ids = (t.to(device) for t in (self.images, self.labels, self.ids))
+        place = runtime.device(device)
+        images, labels, ids = (t.to(place) for t in (self.images, self.labels, self.ids))
         return replace(self, images=images, labels=labels, ids=ids)
 
     def pixels(self) -> Tensor:

@@ -212,7 +212,8 @@ def _backward(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor,
     try:
         with evaluation(model), torch.enable_grad():
             images = images.detach().requires_grad_()
-            total = F.cross_entropy(model(images), labels, reduction="sum")
+            logits = model(images.clone())  # which a first layer may change in place
+            total = F.cross_entropy(logits, labels, reduction="sum")
             error, gradient = torch.autograd.grad(total, [seen["output"], images])
     finally:
         handle.remove()

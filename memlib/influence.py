@@ -109,6 +109,7 @@ def influence(
         TooLarge: The network has too many weights for "exact".
         NotPositive: `steps` was too few for "cg", or a number is negative.
         UnknownName, NonFiniteNumber: An option cannot be used.
+        NotDifferentiable: PyTorch has no second derivative of a layer.
         InvalidInput: The Hessian is not symmetric ("exact"); as `linearize`; samples as in
             `Dataset.select`.
 

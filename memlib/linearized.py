@@ -30,7 +30,6 @@ from memlib.leave_one_out import spectrum, trained_coefficients
 from memlib.ntk import (
     Kernel,
     Sketch,
-    forward,
     push,
     rows_per_block,
     sketch_error,
@@ -106,7 +105,7 @@ class LinearizedModel:
         weights = trainable(self.network)
         moved = {name: weight.clone() for name, weight in weights.items()}
         for images, part in zip(self._chunks(self.images), self._chunks(pull), strict=True):
-            _, back, *_ = vjp(lambda w, x=images: forward(self.network, w, x), weights)
+            _, back, *_ = vjp(lambda w, x=images: called(self.network, w, x), weights)
             for name, change in back(part)[0].items():
                 moved[name] += change
         return moved

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from memlib.errors import EmptySelection, NonFiniteImages, WrongShape, WrongType
+
 
 def input_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient of each sample's cross-entropy in its own pixels, in eval mode.
@@ -25,9 +27,43 @@ def input_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """
     with evaluation(model), torch.enable_grad():
         images = images.detach().requires_grad_()
-        total = F.cross_entropy(model(images), labels, reduction="sum")
+        logits = model(images.clone())  # which a first layer may change in place
+        total = F.cross_entropy(logits, labels, reduction="sum")
         (gradient,) = torch.autograd.grad(total, images)
     return gradient
+
+
+def check_samples(images: Tensor, labels: Tensor) -> None:
+    """Raise unless images and labels, given as plain tensors, belong together and can be used.
+
+    Args:
+        images: Inputs, (n, ...).
+        labels: Labels, (n,); their range is the model's matter.
+
+    Raises:
+        WrongType: They are no tensors, images not floating point, or labels not whole numbers.
+        WrongShape: Images are no batch, or there is not one label for each.
+        EmptySelection: There are no images.
+        NonFiniteImages: An image is NaN or infinite; names the positions.
+    """
+    for name, value in (("images", images), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise WrongType(name, type(value).__name__, "Pass a tensor.")
+    if not images.is_floating_point():
+        raise WrongType("images", images.dtype, "Pass floating-point images.")
+    if images.ndim < 2:
+        raise WrongShape("images", tuple(images.shape), "Pass (samples, ...).")
+    if not images.numel():
+        raise EmptySelection("images", tuple(images.shape), "Pass at least one image.")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise WrongType("labels", labels.dtype, "Pass whole numbers, int64.")
+    if labels.shape != images.shape[:1]:
+        fix = f"Pass one label per image, ({len(images)},)."
+        raise WrongShape("labels", tuple(labels.shape), fix)
+    finite = torch.isfinite(images).flatten(1).all(1)
+    if not finite.all():
+        bad = (~finite).nonzero()[:, 0].tolist()
+        raise NonFiniteImages("images", f"positions {bad}", "Leave these images out.")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch.func import jacrev, vjp, vmap
 
 from memlib import runtime
 from memlib.errors import UnknownName
-from memlib.piecewise import called
+from memlib.piecewise import called, second_derivatives
 from memlib.runtime import whole_number
 
 Kernel = Literal["exact", "coordinates", "projection"]
@@ -67,7 +67,7 @@ def tangent_kernel(
     operations; else those of `right` are computed once for every block of `left`.
     """
     same = left is right
-    outputs = forward(network, trainable(network), left[:1]).shape[1]
+    outputs = called(network, trainable(network), left[:1]).shape[1]
     rows = rows_per_block(memory, outputs * sum(w.numel() for w in trainable(network).values()))
     lefts, rights = left.split(rows), right.split(rows)
     if sketch.kind != "exact":
@@ -103,7 +103,7 @@ def _features(
 ) -> Tensor:
     """The Jacobian of a few samples, `(c k, d)`, or what the sketch keeps of it."""
     weights = trainable(network)
-    blocks = vmap(jacrev(lambda w, x: forward(network, w, x[None])[0]), in_dims=(None, 0))(
+    blocks = vmap(jacrev(lambda w, x: called(network, w, x[None])[0]), in_dims=(None, 0))(
         weights, images
     )
     if seen is not None:
@@ -160,11 +160,6 @@ def trainable(network: nn.Module) -> dict[str, Tensor]:
     return {name: w.detach() for name, w in network.named_parameters() if w.requires_grad}
 
 
-def forward(network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
-    """Return the outputs of a network with some of its weights replaced, `(n, k)`."""
-    return called(network, weights, images)
-
-
 def push(
     network: nn.Module, weights: dict[str, Tensor], change: dict[str, Tensor], images: Tensor
 ) -> Tensor:
@@ -174,13 +169,14 @@ def push(
     """
 
     def pull(vector: Tensor) -> dict[str, Tensor]:
-        _, back, *_ = vjp(lambda w: forward(network, w, images), weights)
+        _, back, *_ = vjp(lambda w: called(network, w, images), weights)
         result: dict[str, Tensor] = back(vector)[0]
         return result
 
-    zero = torch.zeros_like(forward(network, weights, images))
-    _, forth, *_ = vjp(pull, zero)
-    pushed: Tensor = forth(change)[0]
+    zero = torch.zeros_like(called(network, weights, images))
+    with second_derivatives():
+        _, forth, *_ = vjp(pull, zero)
+        pushed: Tensor = forth(change)[0]
     return pushed
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
@@ -27,6 +28,8 @@ _SMOOTH: dict[type[nn.Module], str] = {
 }
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ELSE = 'Pass estimator="hutchinson", which takes smooth parts.'
+#: What to do where PyTorch has no second derivative of a layer.
+DIFFERENCES = 'Pass estimator="finite-difference", or replace the layer.'
 
 
 def refuse_smooth(model: nn.Module, images: Tensor) -> None:
@@ -44,6 +47,7 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
     Raises:
         InvalidInput: A layer, or the logits as a whole, is smooth in the input; says which, why,
             and what to do instead.
+        NotDifferentiable: PyTorch has no second derivative of a layer.
 
     Example:
         >>> import torch
@@ -66,11 +70,33 @@ def refuse_smooth(model: nn.Module, images: Tensor) -> None:
         if not slope.requires_grad:
             return
         along = slope.detach()
-        (second,) = torch.autograd.grad(slope, images, along, materialize_grads=True)
+        with second_derivatives(DIFFERENCES):
+            (second,) = torch.autograd.grad(slope, images, along, materialize_grads=True)
     # What remains of zero in batch norm is rounding; smooth parts leave far more.
     if bool(second.norm() * (1 + logits.detach().norm()) > 1e-4 * along.square().sum()):
         fix = f"The exact value is for piecewise-linear networks. {_ELSE}"
         raise InvalidInput("model", "an output with a second derivative in the input", fix)
+
+
+@contextmanager
+def second_derivatives(fix: str = "Replace the layer.") -> Iterator[None]:
+    """Name what fails where a gradient is differentiated, as PyTorch cannot for every layer.
+
+    Args:
+        fix: What to do instead.
+
+    Raises:
+        NotDifferentiable: The block fails; the message ends in PyTorch's own, which names the
+            operation.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        fix = f"{fix} PyTorch says: {reason}."
+        raise NotDifferentiable("model", "the gradient of a layer", fix) from error
 
 
 def is_piecewise_linear(model: nn.Module, images: Tensor) -> bool:
@@ -171,7 +197,9 @@ def refuse_mixing(model: nn.Module, images: Tensor) -> None:
     """Raise if a sample's output depends on the other samples of its batch, in the model's mode.
 
     The first image goes through the model beside two different companions, with the same random
-    numbers. That sees what a model does in its own `forward` too, which no list of layers can.
+    numbers of PyTorch. That sees what a model does in its own `forward` too, which no list of
+    layers can. A model that draws from NumPy's or Python's generator is refused as well: its
+    outputs differ from call to call, whatever the companion.
 
     Args:
         model: Network; its buffers and the global generators are left as they were.
@@ -194,7 +222,8 @@ def refuse_mixing(model: nn.Module, images: Tensor) -> None:
         return  # an error of its own, for the caller to name
     if not torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(one.abs().max())):
         value = f"{type(model).__name__}, whose output for one sample depends on the others,"
-        raise InvalidInput("model", value, "Let it treat every sample by itself.")
+        fix = "Let it treat every sample by itself, and draw random numbers by PyTorch alone."
+        raise InvalidInput("model", value, fix)
 
 
 def split(model: nn.Module) -> tuple[nn.Linear | None, nn.Module]:

@@ -15,7 +15,15 @@ from memlib.private_ensemble import train_private_ensemble
 from memlib.private_training import PrivateRecipe, train_private
 from memlib.runs import Runs, sharded_runs
 from memlib.runtime import rng, seeded, whole_number
-from memlib.shards import Factory, Method, Predictor, run_settings, shard_map, verdicts
+from memlib.shards import (
+    Factory,
+    Method,
+    Predictor,
+    own_seed,
+    run_settings,
+    shard_map,
+    verdicts,
+)
 from memlib.training import predict
 
 if TYPE_CHECKING:
@@ -164,7 +172,7 @@ def _batched(
     numbers: range,
     seed: int,
 ) -> Iterator[Predictor]:
-    size, seeds = len(dataset) // 2, _own_seeds(seed, numbers)
+    size, seeds = len(dataset) // 2, [own_seed(seed, number) for number in numbers]
     ensemble = train_private_ensemble(
         model, dataset, rows, recipe, size=size, numbers=numbers, seeds=seeds, seed=seed
     )
@@ -181,14 +189,10 @@ def _sequential(
     seed: int,
 ) -> Iterator[Predictor]:
     size, where = len(dataset) // 2, dataset.images.device
-    for row, number, own in zip(rows, numbers, _own_seeds(seed, numbers), strict=True):
+    for row, number in zip(rows, numbers, strict=True):
         with seeded(seed, "init", number):
             network = model()
+        own = own_seed(seed, number)
         half = dataset.select(row)
         train_private(network, half, recipe, size=size, seed=own, progress=False, device=where)
         yield partial(predict, network)
-
-
-def _own_seeds(seed: int, numbers: range) -> list[int]:
-    """One seed for each network, whichever others are trained with it."""
-    return [int(rng(seed, "fit", number).integers(2**31)) for number in numbers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import time
@@ -16,7 +15,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from memlib import runtime
 from memlib.accounting import (
@@ -30,14 +28,11 @@ from memlib.checkpoints import read_checkpoint, restore_random, write_checkpoint
 from memlib.data import Dataset
 from memlib.errors import (
     InvalidInput,
-    NotDifferentiable,
-    NotPositive,
     TooLarge,
     TrainingDiverged,
-    WrongType,
 )
-from memlib.losses import evaluation
 from memlib.piecewise import check_logits, refuse_mixing
+from memlib.private_models import check_gradients, refuse_dead, refuse_layers, refuse_memory
 from memlib.schedules import learning_rates
 
 _PARTS = ("model", "optimizer", "random", "history")  # of a checkpoint
@@ -91,7 +86,7 @@ class PrivateRecipe:
         for name in ("epochs", "batch_size"):
             runtime.whole_number(name, getattr(self, name))
         for name in ("lr", "clip"):
-            _check_positive(name, getattr(self, name))
+            object.__setattr__(self, name, runtime.positive(name, getattr(self, name)))
         if not (isinstance(self.momentum, int | float) and 0 <= self.momentum < 1):
             fix = "Pass a number from 0 up to, not including, 1."
             raise InvalidInput("momentum", self.momentum, fix)
@@ -104,7 +99,7 @@ class PrivateRecipe:
         if self.noise is not None:
             checked_noise(self.noise)
         else:
-            _check_positive("epsilon", self.epsilon)
+            object.__setattr__(self, "epsilon", runtime.positive("epsilon", self.epsilon))
 
     def steps(self, size: int) -> int:
         """Return the number of steps on a data set of that size."""
@@ -217,7 +212,8 @@ def train_private(
 
     Args:
         model: Network from images (b, c, h, w) to logits (b, k); it is moved to the device. It
-            must not mix samples: no batch norm (`memlib.models.with_group_norm`).
+            must not mix samples: no batch norm (`memlib.models.with_group_norm`). Random numbers
+            it must draw by PyTorch: others do not repeat, and it would seem to mix samples.
         dataset: Training samples.
         recipe: How.
         size: Public number of samples; None takes that of the data set.
@@ -255,7 +251,7 @@ def train_private(
         True
     """
     chunk = runtime.whole_number("chunk", chunk)
-    _refuse_mixing(model)
+    refuse_layers(model)
     public = len(dataset) if size is None else runtime.whole_number("size", size)
     rate, per_epoch = recipe.sample_rate(public), recipe.steps_of_an_epoch(public)
     noise = recipe.noise_multiplier(public)
@@ -271,12 +267,12 @@ def train_private(
         ),
         "dataset": "" if path is None else dataset.fingerprint(),
     }
-    place = runtime.device() if device is None else torch.device(device)
+    place = runtime.device(device)
     model.to(place)
     dataset = dataset.to(place)
     check_logits(model, dataset.images[:1], dataset.num_classes)
-    _refuse_dead(model, dataset.images[:1])
-    _refuse_memory(model, dataset.images[:1])
+    refuse_dead(model, dataset.images[:1])
+    refuse_memory(model, dataset.images[:1])
     draws = runtime.generator(seed, "draws")
     noises = runtime.generator(seed, "noise", device=place)
     history = PrivateHistory(noise, rate)
@@ -288,7 +284,7 @@ def train_private(
         ) as bar,
     ):
         refuse_mixing(model, dataset.images[:1])  # in train mode, as it is trained
-        _check_gradients(model, optimizer, dataset)
+        check_gradients(model, optimizer, dataset.images[:2], dataset.labels[:2])
 
         def state() -> dict[str, Any]:
             random = [draws.get_state(), noises.get_state()]
@@ -401,99 +397,6 @@ def _step(model: nn.Module, optimizer: Any, dataset: Dataset, batch: Tensor, chu
         optimizer.zero_grad(set_to_none=True)
         total += float(losses.detach().sum(dtype=torch.float64))
     return total
-
-
-def _check_gradients(model: nn.Module, optimizer: Any, dataset: Dataset) -> None:
-    """Raise unless Opacus' gradients of single samples add up to PyTorch's gradient of their sum.
-
-    Opacus sees a weight where its own layer uses it, and nowhere else.
-    """
-    images, labels = dataset.images[:2], dataset.labels[:2]
-    optimizer.zero_grad(set_to_none=True)
-    with runtime.seeded(0, "gradients"):
-        F.cross_entropy(model(images), labels, reduction="sum").backward()
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    whole = {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in named}
-    largest = max(float(gradient.abs().max()) for gradient in whole.values())
-    for name, gradient in whole.items() if math.isfinite(largest) else []:
-        single: Any = getattr(model.get_parameter(name), "grad_sample", None)
-        fits = isinstance(single, Tensor) and single.shape == (len(images), *gradient.shape)
-        if not fits or not torch.allclose(single.sum(0), gradient, rtol=1e-3, atol=1e-5 * largest):
-            fix = "Use it in its own layer only, with the samples along the first axis."
-            shown = f"{name}, whose gradients Opacus does not see one by one,"
-            raise InvalidInput("model", shown, fix)
-    optimizer.zero_grad(set_to_none=True)
-
-
-def _refuse_memory(model: nn.Module, images: Tensor) -> None:
-    """Raise if what the model was given stays in it otherwise than through gradients.
-
-    Two copies are given different images and then the same one, with the same random numbers. They
-    must agree in their outputs then, and in their buffers.
-    """
-    left = []
-    for shift in (1, -2):
-        network = copy.deepcopy(model).train()
-        with runtime.seeded(0, "memory"), torch.no_grad():
-            network(images + shift)
-            left.append([part.double() for part in (network(images), *network.buffers())])
-    for one, other in zip(*left, strict=True):
-        scale = 1e-4 * float(one.abs().max()) if one.numel() else 0.0
-        if not torch.allclose(one, other, rtol=1e-4, atol=scale, equal_nan=True):
-            raise InvalidInput(
-                "model",
-                f"{type(model).__name__}, which remembers the images that it was given,",
-                "It keeps statistics of the data, which no noise protects; take a model without.",
-            )
-
-
-def _refuse_mixing(model: nn.Module) -> None:
-    """Raise InvalidInput for a layer through which one sample's input moves another's loss."""
-    for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm):
-            raise InvalidInput(
-                "model",
-                f"{type(module).__name__} at {name or 'the top'!r}",
-                "Batch norm mixes samples, so no gradient is one sample's own; take "
-                "memlib.models.with_group_norm(model).",
-            )
-        if getattr(module, "inplace", False):
-            raise InvalidInput(
-                "model",
-                f"{type(module).__name__} at {name or 'the top'!r}",
-                "It changes in place what Opacus has to see; pass inplace=False.",
-            )
-        own = [*module.parameters(recurse=False)]
-        keeps = any(p.requires_grad for p in own) and [*module.buffers(recurse=False)]
-        if keeps or getattr(module, "track_running_stats", False):
-            raise InvalidInput(
-                "model",
-                f"{type(module).__name__} at {name or 'the top'!r}",
-                "It keeps statistics of the data, which no noise protects; take a layer without.",
-            )
-    if not any(p.requires_grad for p in model.parameters()):
-        raise InvalidInput("model", type(model).__name__, "Pass one with weights to train.")
-
-
-def _refuse_dead(model: nn.Module, images: Tensor) -> None:
-    """Raise NotDifferentiable for a weight to be trained that the logits do not depend on."""
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    with evaluation(model), torch.enable_grad():
-        # With the images too, so that there is a graph whatever the weights do.
-        images = images.detach().requires_grad_()
-        total = model(images.clone()).sum() + 0 * images.sum()
-        found = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
-    for (name, _), gradient in zip(named, found, strict=True):
-        if gradient is None:
-            fix = "Its gradient cannot be clipped: use it, or freeze it by requires_grad_(False)."
-            raise NotDifferentiable("model", f"weight {name!r}", fix)
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongType(name, value, "Pass a positive, finite number.")
-    if not 0 < value < math.inf:
-        raise NotPositive(name, value, "Pass a positive, finite number.")
 
 
 def _plain(history: PrivateHistory) -> list[Any]:

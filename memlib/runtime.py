@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import operator
 import os
 import sys
@@ -194,16 +195,19 @@ def side_by_side(
         torch.set_num_threads(threads)
 
 
-def device() -> torch.device:
+def device(name: torch.device | str | None = None) -> torch.device:
     """Return the device to run on: CUDA, else Apple's MPS, else the CPU.
 
     The environment variable `MEMLIB_DEVICE` (for example `cpu` or `cuda:1`) overrides the choice.
+
+    Args:
+        name: The device that is asked for; None leaves the choice.
 
     Returns:
         The device.
 
     Raises:
-        UnknownName: `MEMLIB_DEVICE` names no device of this machine.
+        UnknownName: The name, or `MEMLIB_DEVICE`, is of no device of this machine.
     """
     available = ["cpu"]
     if torch.backends.mps.is_available():
@@ -211,10 +215,19 @@ def device() -> torch.device:
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         available = ["cuda", *(f"cuda:{i}" for i in range(count)), *available]
-    name = os.environ.get("MEMLIB_DEVICE") or available[0]
-    if name not in available:
-        raise UnknownName("MEMLIB_DEVICE", name, f"This machine has {', '.join(available)}.")
-    return torch.device(name)
+    fix = f"This machine has {', '.join(available)}."
+    if name is not None:
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError, TypeError) as error:  # of the name, or of a driver
+            raise UnknownName("device", name, fix) from error
+    chosen = os.environ.get("MEMLIB_DEVICE") or available[0]
+    if chosen not in available:
+        raise UnknownName("MEMLIB_DEVICE", chosen, fix)
+    return torch.device(chosen)
+
+
+_device = device  # for a function with an argument of that name
 
 
 def placed(
@@ -236,10 +249,7 @@ def placed(
     own = next((parameter.device for parameter in model.parameters()), otherwise)
     if device is None:
         return model, own
-    try:
-        wanted = torch.device(device)
-    except RuntimeError:
-        raise UnknownName("device", device, "Pass for example 'cpu' or 'cuda:0'.") from None
+    wanted = _device(device)
     if own.type == wanted.type and wanted.index in (None, own.index):
         return model, own
     return copy.deepcopy(model).to(wanted), wanted
@@ -314,6 +324,27 @@ def whole_number(argument: str, value: object, least: int = 1) -> int:
     return number
 
 
+def positive(argument: str, value: object) -> float:
+    """Return `value` as a float once it is known to be a positive, finite number.
+
+    Args:
+        argument: Name of the argument, for the error.
+        value: What the caller passed.
+
+    Returns:
+        The value as a plain float.
+
+    Raises:
+        WrongType: It is not a real number.
+        NotPositive: It is 0, negative, infinite or NaN.
+    """
+    fix = "Pass a positive, finite number."
+    number = _real(argument, value, fix)
+    if not 0.0 < number < math.inf:
+        raise NotPositive(argument, value, fix)
+    return number
+
+
 def open_fraction(argument: str, value: object) -> float:
     """Return `value` as a float once it is known to lie in the open interval (0, 1).
 
@@ -329,10 +360,16 @@ def open_fraction(argument: str, value: object) -> float:
         FractionOutOfRange: It is not inside (0, 1); NaN is not.
     """
     fix = "Pass a number larger than 0 and smaller than 1."
-    try:
-        number = float(operator.pos(value))  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        raise WrongType(argument, value, fix) from None
+    number = _real(argument, value, fix)
     if not 0.0 < number < 1.0:
         raise FractionOutOfRange(argument, value, fix)
     return number
+
+
+def _real(argument: str, value: object, fix: str) -> float:
+    if isinstance(value, bool):
+        raise WrongType(argument, value, fix)
+    try:
+        return float(operator.pos(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise WrongType(argument, value, fix) from None

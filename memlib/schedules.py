@@ -1,13 +1,12 @@
 """The learning rate of every step of a run."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from memlib.errors import InvalidInput, NotPositive, UnknownName
-from memlib.runtime import whole_number
+from memlib.errors import InvalidInput, UnknownName
+from memlib.runtime import positive, whole_number
 
 
 def learning_rates(
@@ -36,6 +35,7 @@ def learning_rates(
 
     Raises:
         NotPositive: epochs, steps, lr or gamma is not positive and finite.
+        WrongType: One of them is no number.
         UnknownName: There is no such schedule.
         InvalidInput: Milestones without `"step"`, none with it, or out of order or range.
     """
@@ -43,8 +43,7 @@ def learning_rates(
         raise UnknownName("schedule", schedule, "Pass constant, step or one-cycle.")
     total = whole_number("epochs", epochs) * whole_number("steps", steps)
     for name, value in (("lr", lr), ("gamma", gamma)):
-        if not 0.0 < value < math.inf:
-            raise NotPositive(name, value, "Pass a positive, finite number.")
+        positive(name, value)
     places = [whole_number("milestones", milestone) for milestone in milestones]
     if places != sorted({*places}) or (places and places[-1] >= epochs):
         fix = f"Pass increasing epochs from 1 to {epochs - 1}."

@@ -137,10 +137,20 @@ def _sequential(
     for row, number in zip(rows, numbers, strict=True):
         with seeded(seed, "init", number):
             network = model()
-        own_seed = int(rng(seed, "fit", number).integers(2**31))
         own, where = dataset.select(row), dataset.images.device
-        fit(network, own, seed=own_seed, progress=False, device=where, **asdict(recipe))
+        kept: dict[str, Any] = {"seed": own_seed(seed, number), "progress": False, "device": where}
+        fit(network, own, **kept, **asdict(recipe))
         yield partial(predict, network)
+
+
+def own_seed(seed: int, number: int) -> int:
+    """Return the seed of one network's training, the same whichever others are trained with it.
+
+    Args:
+        seed: The seed of all.
+        number: The network's number.
+    """
+    return int(rng(seed, "fit", number).integers(2**31))
 
 
 def training_sets(members: np.ndarray) -> Tensor:

@@ -179,7 +179,7 @@ def fit(
         "model": _signature(model),
         "dataset": "" if path is None else dataset.fingerprint(),
     }
-    place = runtime.device() if device is None else torch.device(device)
+    place = runtime.device(device)
     model.to(place)
     dataset = dataset.to(place)
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
@@ -283,7 +283,8 @@ def predict(model: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Tenso
     parameter = next(model.parameters(), dataset.images)
     parts = dataset.images.split(runtime.whole_number("batch_size", batch_size))
     with evaluation(model):
-        logits = [model(part.to(parameter.device)) for part in parts]
+        # Copies: a first layer may change its input in place, and these are the data set's own.
+        logits = [model(part.to(parameter.device, copy=True)) for part in parts]
     for part, images in zip(logits, parts, strict=True):
         _check_logits(part, len(images), dataset.num_classes)
     return torch.cat(logits).to(dataset.labels.device)
@@ -300,7 +301,7 @@ def _step(
     images, labels, ids = batch
     gradients = tracker is not None and tracker.needs_input_grads
     images.requires_grad_(gradients)
-    logits = model(images)
+    logits = model(images.clone() if gradients else images)  # as in `_observe`
     _check_logits(logits, len(ids), classes)
     loss = F.cross_entropy(logits, labels, reduction="none").mean()
     optimizer.zero_grad(set_to_none=True)
@@ -342,7 +343,7 @@ def _observe(model: nn.Module, dataset: Dataset, batch_size: int, tracker: Dynam
             *(tensor.split(batch_size) for tensor in columns), strict=True
         ):
             images = images.detach().requires_grad_(gradients)
-            logits = model(images)
+            logits = model(images.clone())  # which a first layer may change in place
             _check_logits(logits, len(images), dataset.num_classes)
             own = None
             if gradients:

@@ -15,7 +15,7 @@ from memlib.descent import GradientDescent
 from memlib.errors import InvalidInput, TrainingDiverged, UnknownName, WrongType
 from memlib.linearized import check_images, prepare
 from memlib.ntk import trainable
-from memlib.piecewise import called
+from memlib.piecewise import called, second_derivatives
 
 Loss = Literal["squared", "cross-entropy"]
 
@@ -93,8 +93,9 @@ class Problem:
         """Return the Hessian of the mean loss over some samples times vectors, `(s, d)`."""
         images, targets = self.images[rows], self.targets[rows]
         slope = grad(lambda flat: self.loss(self.outputs(flat, images), targets).mean())
-        _, back, *_ = vjp(slope, self.start)
-        result: Tensor = vmap(back)(vectors)[0]
+        with second_derivatives():
+            _, back, *_ = vjp(slope, self.start)
+            result: Tensor = vmap(back)(vectors)[0]
         return result
 
     def push(self, vectors: Tensor, images: Tensor) -> Tensor:
@@ -105,8 +106,10 @@ class Problem:
             result: Tensor = back(weights)[0]
             return result
 
-        _, forth, *_ = vjp(pull, torch.zeros_like(self.outputs(self.start, images)))
-        result: Tensor = vmap(forth)(vectors)[0]
+        zero = torch.zeros_like(self.outputs(self.start, images))
+        with second_derivatives():
+            _, forth, *_ = vjp(pull, zero)
+            result: Tensor = vmap(forth)(vectors)[0]
         return result
 
     def predict(self, weights: Tensor, images: Tensor) -> Tensor:

@@ -419,6 +419,29 @@ def test_a_smooth_function_is_refused_though_the_first_images_are_blank():
             input_curvature(Wrapped(before=function), images, labels)
 
 
+def test_a_layer_without_second_derivatives_is_named_and_finite_differences_take_it():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(9, 5), nn.Hardsigmoid(), nn.Linear(5, 3))
+    images, labels = torch.randn(4, 1, 3, 3), torch.zeros(4, dtype=torch.int64)
+    for fix, options in (
+        ("finite-difference", {"estimator": "exact"}),
+        ("reverse-over-reverse", {"estimator": "hutchinson"}),
+        ("finite-difference", {"estimator": "hutchinson", "mode": "reverse-over-reverse"}),
+    ):
+        with pytest.raises(NotDifferentiable, match=rf"{fix}.* PyTorch says: .*hardsigmoid") as e:
+            input_curvature(model, images, labels, **options)
+        assert e.value.__cause__
+    found = input_curvature(model, images, labels, estimator="finite-difference")
+    assert torch.isfinite(found.trace).all()
+
+
+def test_a_model_that_draws_by_numpy_is_refused_and_told_to_draw_by_pytorch():
+    random, images = np.random.default_rng(0), torch.randn(4, 1, 3, 3)
+    model = Wrapped(before=lambda x: x + float(random.normal()))
+    for estimator in ESTIMATORS:
+        with pytest.raises(InvalidInput, match="draw random numbers by PyTorch alone"):
+            input_curvature(model, images, torch.zeros(4, dtype=torch.int64), estimator=estimator)
+
+
 def test_resnet_is_piecewise_linear():
     torch.manual_seed(0)
     model = models.resnet18((3, 8, 8), 2).eval()

@@ -13,6 +13,7 @@ from memlib.errors import (
     EmptySelection,
     InvalidInput,
     NonFiniteNumber,
+    NotDifferentiable,
     NotPositive,
     SingularKernel,
     TooLarge,
@@ -177,6 +178,10 @@ def test_what_cannot_be_solved_or_trained_says_so_and_what_to_do() -> None:
     nn.utils.parametrizations.weight_norm(normed[1])  # PyTorch differentiates it once only
     with pytest.raises(InvalidInput, match="not symmetric"):
         influence(normed, IMAGES, LABELS, method="exact", damping=9.0)
+    once = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.Hardsigmoid(), nn.Linear(3, 3))
+    for method in ("exact", "cg", "lissa"):
+        with pytest.raises(NotDifferentiable, match=r"Replace the layer.*hardsigmoid"):
+            influence(once, IMAGES, CLASSES, method=method)
     with pytest.raises(NotPositive, match="more steps"):
         influence(MLP, IMAGES, CLASSES, method="cg", steps=1, damping=5.0)
     wide = models.mlp((1, 4, 4), classes=3, width=600)

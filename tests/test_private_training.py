@@ -10,6 +10,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -373,6 +374,14 @@ def test_a_model_that_remembers_the_images_is_refused(digits, kept):
         train_private(model, digits, RECIPE)
     for value in (model[0].mean, model[0].other):
         assert value is None or not value.any()
+
+
+def test_a_model_that_draws_by_numpy_is_told_to_draw_by_pytorch(digits):
+    random = np.random.default_rng(0)
+    with pytest.raises(InvalidInput, match="let it draw them by PyTorch"):
+        train_private(Mixing(lambda images: images * random.normal()), digits, RECIPE)
+    noisy = Mixing(lambda images: images + torch.randn(()))
+    train_private(noisy, digits, replace(RECIPE, epochs=1))
 
 
 class Reusing(nn.Module):

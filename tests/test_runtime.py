@@ -1,6 +1,7 @@
 """Seeds, device, scale, progress bar and the cost of importing memlib."""
 
 import io
+import math
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import memlib
-from memlib import runtime
+from memlib import data, runtime
 from memlib.errors import NotPositive, UnknownName, WrongType
 
 
@@ -86,6 +87,30 @@ def test_device_and_scale_follow_the_environment(monkeypatch):
     monkeypatch.setenv("MEMLIB_DEVICE", "abacus")
     with pytest.raises(UnknownName, match=r"MEMLIB_DEVICE: 'abacus' .* cpu"):
         runtime.device()
+
+
+def test_a_device_that_is_asked_for_is_there_or_named(monkeypatch):
+    monkeypatch.setenv("MEMLIB_DEVICE", "abacus")
+    assert runtime.device("cpu") == runtime.device(torch.device("cpu")) == torch.device("cpu")
+    monkeypatch.delenv("MEMLIB_DEVICE")
+    for missing in ("abacus", "cuda:99", 3.5):
+        for call in (runtime.device, data.load("digits").to):
+            with pytest.raises(UnknownName, match=r"device: .*This machine has .*cpu") as caught:
+                call(missing)
+            assert caught.value.__cause__
+
+
+def test_a_positive_number_is_finite_and_no_truth_value():
+    for value in (1, 0.5, np.float32(2), torch.tensor(3)):
+        found = runtime.positive("step", value)
+        assert found == value
+        assert type(found) is float
+    for value in (0, -1.0, math.inf, math.nan):
+        with pytest.raises(NotPositive, match=f"^step: {value} "):
+            runtime.positive("step", value)
+    for value in (True, "1", None, [1.0], 1j):
+        with pytest.raises(WrongType, match=r"^step: "):
+            runtime.positive("step", value)
 
 
 def test_an_accelerator_is_preferred_and_means_gpu_scale(monkeypatch):

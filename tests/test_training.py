@@ -314,6 +314,22 @@ def test_the_eval_pass_sees_the_weights_at_the_start_of_each_epoch():
         )
 
 
+def test_a_first_layer_in_place_changes_neither_the_data_set_nor_what_is_measured():
+    data, tables = small_data(), []
+    before = data.images.clone()
+    for inplace in (False, True):
+        for track in ("train", "eval"):
+            model = nn.Sequential(nn.LeakyReLU(0.1, inplace=inplace), network())
+            tracker = DynamicsTracker(data.ids, data.num_classes, input_grads=track == "train")
+            fit(model, data, epochs=2, tracker=tracker, track=track, progress=False)
+            tables.append([predict(model, data), input_gradients(model, data.images, data.labels)])
+            tables[-1].append(torch.from_numpy(tracker.scores().to_numpy(dtype=float)))
+            assert torch.equal(data.images, before)
+    for plain, in_place in zip(tables[:2], tables[2:], strict=True):
+        for one, other in zip(plain, in_place, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_predict_is_in_eval_mode_and_leaves_the_mode():
     data, model = small_data(), network(dropout=0.5)
     model[0].eval()
