@@ -1,11 +1,12 @@
 """Runs a lab's own code cells at the larger scale: its real networks, on a dozen small images.
 
-The data set and the number of ResNet-18's epochs are all that is smaller than on Colab. What the
-cells assert about the world before they ask for the scale must hold; what they find in the data
-is noted instead, since a dozen images show nothing.
+The data sets and the numbers of epochs are all that is smaller than on Colab. What the cells
+assert about the world before they ask for the scale or for stored results must hold; what they
+find in the data is noted instead, since a dozen images show nothing.
 """
 
 import ast
+import dataclasses
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ import memlib
 from memlib import data, models, stability, trajectories
 from memlib.data import Dataset
 from memlib.ensemble import Recipe
+from memlib.shards import shard_trainer
 
 LABS = Path(__file__).resolve().parent.parent / "notebooks"
 EPOCHS, IMAGES, CLASSES = 3, 12, 4  # two steps of the rate need three epochs
@@ -70,6 +72,8 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
     load, recipe, asked = data.load, trajectories.recipe, []
 
     def load_small(name: str, split: str = "train", **rest: Any) -> Dataset:
+        if name == "fashion-mnist":
+            return load("fmnist-mini", split).select(range(IMAGES))
         return stand_in(split) if name == "cifar100" else load(name, split, **rest)
 
     def short_recipe(model: str, epochs: int | None = None) -> dict[str, Any]:
@@ -78,6 +82,15 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
             return settings
         asked.append(settings)
         return recipe(model, EPOCHS)
+
+    def short_trainer(*arguments: Any) -> tuple[Any, Any]:
+        train, loop = shard_trainer(*arguments)
+
+        def short(dataset: Dataset, rows: Any, recipe: Recipe, *rest: Any) -> Any:
+            few = dataclasses.replace(recipe, epochs=min(recipe.epochs, EPOCHS))
+            return train(dataset, rows, few, *rest)
+
+        return short, loop
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -92,6 +105,7 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
             recipe=Recipe(**recipe("mlp")),
             out="cifar100-memorization.parquet",
         )
+        _replace_everywhere(patch, shard_trainer, short_trainer)
         yield asked
 
 
@@ -113,7 +127,8 @@ def run_lab(lab: str) -> Outcome:
     assert memlib.scale() == "gpu"
     book = nbformat.read(LABS / f"{lab}.ipynb", as_version=4)
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"][1:]
-    start = next(k for k, source in enumerate(cells) if "memlib.scale()" in source)
+    data_from = ("memlib.scale()", "results.stored(")
+    start = next(k for k, source in enumerate(cells) if any(call in source for call in data_from))
     found: list[str] = []
     refuted: list[str] = []
 
