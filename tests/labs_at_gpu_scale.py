@@ -9,9 +9,10 @@ import ast
 import dataclasses
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 import torch
 
 import memlib
-from memlib import data, models, stability, trajectories
+from memlib import curvature_runs, data, decomposition, models, runs, stability, trajectories
 from memlib.data import Dataset
 from memlib.ensemble import Recipe
 from memlib.shards import shard_trainer
@@ -95,8 +96,13 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MEMLIB_SCALE", "gpu")
+        sets = partial(decomposition.subset_sets, networks={"mlp": 8, "resnet18": 2})
         for old, new in ((load, load_small), (recipe, short_recipe)):
             _replace_everywhere(patch, old, new)
+        _replace_everywhere(patch, decomposition.subset_sets, sets)
+        _replace_everywhere(patch, runs.subset_runs, _few(runs.subset_runs))
+        curved = curvature_runs.tracked
+        _replace_everywhere(patch, curved, partial(curved, samples=2))
         dataset = stand_in()
         stability.memorization(
             dataset,
@@ -107,6 +113,15 @@ def larger_scale(folder: Path) -> Iterator[list[dict[str, Any]]]:
         )
         _replace_everywhere(patch, shard_trainer, short_trainer)
         yield asked
+
+
+def _few(subset_runs: Callable[..., runs.Runs]) -> Callable[..., runs.Runs]:
+    """Return the function that trains networks on subsets, for no more than 24 of them."""
+
+    def few(*arguments: Any, models: int, **settings: Any) -> runs.Runs:
+        return subset_runs(*arguments, models=min(models, 24), **settings)
+
+    return few
 
 
 def _replace_everywhere(patch: pytest.MonkeyPatch, old: object, new: object) -> None:

@@ -11,7 +11,7 @@ from memlib.data import Dataset
 from memlib.ensemble import Recipe
 from memlib.errors import ForeignResult, InvalidInput, NotPositive, UnknownName
 from memlib.runs import probability_curves
-from memlib.runtime import seeded
+from memlib.runtime import device, seeded
 from memlib.training import predict
 
 SETTINGS = {"models": 4, "fraction": 0.5, "seed": 7, "epochs": 3}
@@ -146,7 +146,8 @@ def test_the_larger_scale_runs_end_to_end_on_a_stand_in(tmp_path, monkeypatch):
     dataset, sets = decomposition.subset_sets(
         folder=tmp_path, networks={"mlp": 2, "resnet18": 1}, epochs=3
     )
-    assert dataset is cifar
+    assert dataset.fingerprint() == cifar.fingerprint()
+    assert dataset.images.device.type == device().type
     assert {name: [len(runs) for runs in each] for name, each in sets.items()} == {
         "MLP": [2, 2, 2],
         "ResNet-18": [1, 1, 1],

@@ -36,6 +36,21 @@ PROVED: dict[str, tuple[str, ...]] = {
     "part2/memorization-and-learning-time": (
         "len(means) == 1 or abs(weighted - r / np.sqrt(explained)) < 1e-09",
     ),
+    "part2/loss-gradient-and-learning-time": (
+        "all(((time <= bound).all() for time, bound in pairs.values()))",  # R1
+        "(time < early).all()",  # R4
+        "abs(run.csl.mean() - xi - (drop[0] - drop[1])) < 1e-06",  # CSL cancels
+    ),
+    "part2/loss-and-memorization": (
+        "abs(mean[:3].sum() - mean[3]) < 1e-06",  # a covariance is linear
+        "mean[0] <= mean[1] <= mean[2] < mean[3]",  # no signal
+        "mean[5] <= 0.05",  # Chebyshev
+    ),
+    "part2/the-final-gradient": (),
+    "part2/curvature-and-gradient": (
+        "torch.equal(*same)",
+        "all((max((slack(name, seed)[0] for seed in seeds)) < 1.01 for name in names))",
+    ),
 }
 MLPS_ALONE = "part1/what-memorization-is"  # it trains nothing else, at any scale
 

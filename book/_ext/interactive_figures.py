@@ -324,7 +324,7 @@ TWINS = Figure(
         Slider(
             "difference",
             "1 − r",
-            "How unlike the twins are, 1 − r",
+            "How unlike the twins are, 1\u00a0−\u00a0r",
             DIFFERENCES,
             0.01,
             4,
@@ -381,7 +381,7 @@ CORRELATIONS = (
 PROXY = Figure(
     sliders=(
         Slider("rho", "ρ", "Correlation ρ of H and M", RHOS, 0.95, 2),
-        Slider("ratio", "v", "Spread v of M, over that of H", RATIOS, 0.65, 2),
+        Slider("ratio", "v", "Spread v of M, over that\u00a0of\u00a0H", RATIOS, 0.65, 2),
     ),
     panels=(
         Panel(
@@ -400,8 +400,9 @@ PROXY = Figure(
         Panel(
             key="rho",
             title="Correlations of CSL by the correlation of its two terms",
-            description="Both rise or fall with ρ; the one with memorization is negative left of "
-            "ρ = v and steep at the right end.",
+            description="The correlation with memorization is negative left of ρ = v. That with "
+            "difficulty is least at ρ = v. Towards ρ = 1 both go to 1 if v is "
+            "below 1, to −1 if it is above.",
             values=RHOS,
             rows=(-0.45, 0.0, 0.3, 0.5, 0.7, 0.9, 0.95),
             x=Axis("correlation ρ of H and M", -0.5, 1, (-0.5, 0, 0.5, 1), 2),

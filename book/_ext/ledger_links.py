@@ -128,7 +128,7 @@ class Scorecard(SphinxDirective):
         claims = [BY_ID[name] for name in ids if name in BY_ID]
         there = {c.chapter for c in claims if f"book/{c.chapter}" in self.env.found_docs}
         chapters = {chapter: f"[](/book/{chapter}.md)" for chapter in there}
-        box = nodes.container()
+        box = nodes.container(classes=["scorecard"])
         lines = scorecard_lines(claims, chapters)
         self.state.nested_parse(StringList(lines, self.get_location()), self.content_offset, box)
         return [box]

@@ -10,7 +10,6 @@ SHOWN_BY_A_LAB = {  # whose stored outputs hold these lines as sympy works them 
     "book/curvature-identity",
     "book/gradient-by-curvature",
     "book/r1",
-    "orders/thm-4.3",
     "orders/thm-4.5",
 }
 LONG = {"orders/eq-27", "privacy/eq-13"}  # polynomials of dozens of terms, which cancel or add up

@@ -142,16 +142,17 @@ def chain() -> Derivation:
     import sympy
 
     k, mu, gap = sympy.symbols(r"k_{gw} \mu \Delta", positive=True)
+    written = sympy.UnevaluatedExpr  # shown as it stands
     weight = 2 * mu * gap  # PL, as an equality
     inputs = weight / k**2  # (36), as an equality
     return Derivation(
         "PL and (36)",
         (
-            Step("half the squared input gradient", inputs / 2, mu / k**2 * gap),
+            Step("PL and (36), both at equality", k**2 * written(inputs), weight),
             Step(
                 "so the loss gap is M/2 times the squared input gradient",
                 gap,
-                right(k, mu) / 2 * inputs,
+                written(right(k, mu) / 2) * written(inputs),
             ),
         ),
     )

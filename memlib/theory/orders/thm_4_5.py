@@ -308,8 +308,8 @@ Elisseeff (2002). With uniform stability $\beta_u$, $\mathrm{mem}\le\beta_u/L$ d
         Check(Kind.DECIDED, Role.SUPPORTS, "The repaired proof: its last step.", _last_step),
         Check(Kind.DECIDED, Role.MAGNITUDE, "The cited constant makes it empty.", _vacuous),
     ),
-    gist=r"$L|\mathrm{mem}|\le\beta+4(m-1)\gamma+\alpha\|\nabla\ell\|+\mathcal L\alpha^2/2$: "
-    r"$\gamma$ for four gaps, $\nabla\ell$ without the sample.",
+    gist=r"$L|\mathrm{mem}|\le\beta+4(m-1)\gamma$ $+\alpha\|\nabla\ell\|+\mathcal L\alpha^2/2$: "
+    r"$\gamma$ for four gaps, $\nabla\ell$ without $z_i$.",
 )
 
 
