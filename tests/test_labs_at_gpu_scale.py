@@ -1,4 +1,4 @@
-"""The labs of Part II run from start to end with ResNet-18, as they do on Colab, on small data."""
+"""The labs run from start to end at the larger scale, as they do on Colab, on small data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +9,22 @@ import pytest
 
 from memlib import trajectories
 from tests import labs_at_gpu_scale
-from tests.labs_at_gpu_scale import larger_scale, run_lab, stand_in
+from tests.labs_at_gpu_scale import LABS, larger_scale, run_lab, stand_in
 
 # By lab, as `ast.unparse` writes it: what it asserts of the data that holds of any data.
 PROVED: dict[str, tuple[str, ...]] = {
+    "part1/what-memorization-is": (  # the stored runs are the same at both scales
+        "np.array_equal(verdicts.members, members)",
+        "np.allclose(stability.memorization_scores(verdicts).memorization, scores.memorization)",
+        "abs(mem.mean() - gap) < 1e-09",
+    ),
+    "part1/watching-a-network-learn": (
+        "all((count == (0, 0) for count in broken.values()))",  # R1 and R4
+        "(np.minimum(time, trackers[key].epochs) == streamed).mean() > 0.999",
+        "worst <= 1",  # CSLT <= CSL / ln 2
+        "all(((t.learning_time_first <= t.csl / np.log(2)).all() for t in tables.values()))",
+        "np.abs(csl_gibbs - (held_out - memory)).max() < 1e-09",  # R2
+    ),
     "part2/inputs-and-weights": (
         "(grown[:, 0] <= grown[:, 1]).all() and (grown[:, 1] <= grown[:, 2]).all()",
         "(curve[:, 0] <= curve[:, 1]).all() and used['MLP', -1][0] <= 1",
@@ -40,6 +52,7 @@ PROVED: dict[str, tuple[str, ...]] = {
         "all((max((slack(name, seed)[0] for seed in seeds)) < 1.01 for name in names))",
     ),
 }
+MLPS_ALONE = "part1/what-memorization-is"  # it trains nothing else, at any scale
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +68,25 @@ def test_the_networks_are_those_of_the_recipes(asked: list[dict[str, Any]]) -> N
     assert trajectories.recipe("resnet18")["epochs"] == 3 < asked[-1]["epochs"]
 
 
+def test_every_lab_that_asks_for_the_scale_is_run_here() -> None:
+    asking = []
+    for path in sorted(LABS.glob("part*/*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        if any(cell.cell_type == "code" and "memlib.scale()" in cell.source for cell in cells):
+            asking.append(path.relative_to(LABS).with_suffix("").as_posix())
+    assert MLPS_ALONE in asking
+    assert [lab for lab in asking if lab not in PROVED] == []
+
+
 @pytest.mark.parametrize("lab", PROVED)
-def test_the_lab_runs_to_its_end_with_resnet18(lab: str, asked: list[dict[str, Any]]) -> None:
+def test_the_lab_runs_to_its_end_with_the_larger_networks(
+    lab: str, asked: list[dict[str, Any]]
+) -> None:
     asked.clear()
     outcome = run_lab(lab)
     paper = {"epochs": 200, "lr": 0.1, "weight_decay": 1e-4, "batch_size": 128}
     paper |= {"milestones": (120, 180), "augment": "crop-flip", "schedule": "step"}
-    assert asked
+    assert bool(asked) == (lab != MLPS_ALONE)
     assert all(recipe == paper for recipe in asked)
     assert set(PROVED[lab]) <= set(outcome.found)
     assert not set(PROVED[lab]) & set(outcome.refuted)
