@@ -52,7 +52,7 @@ RENDERINGS: dict[str, dict[str, Any]] = {
 }
 # on a page with more formulas only the phone's rendering typesets them: the other checks do not
 # depend on how a formula looks, and each takes long where there are a thousand
-FEW = 150
+FEW = 50
 # the page is in the theme of the system; 404.html has none of its own
 FOLLOWS = "scheme => [scheme, undefined].includes(document.documentElement.dataset.theme)"
 # what fades in is there at once, so that no check has to wait for it
@@ -108,6 +108,7 @@ class Visit:
     page: Page
     address: str
     name: str
+    scheme: str = "light"
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -164,8 +165,10 @@ class Visitor:
         if not self.last or self.last[:2] != (name, phone):
             self.open(name, phone)
         _, _, visit = self.last
-        visit.page.emulate_media(color_scheme=scheme)
-        visit.page.wait_for_function(FOLLOWS, arg=scheme)
+        if visit.scheme != scheme:
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.page.wait_for_function(FOLLOWS, arg=scheme)
+            visit.scheme = scheme
         return visit
 
     def open(self, name: str, phone: bool) -> None:
