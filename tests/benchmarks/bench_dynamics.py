@@ -136,7 +136,7 @@ def main() -> list[Outcome]:
     order = torch.randperm(5000).split(128)
     stream = [(ids, torch.randn(len(ids), 10), torch.randint(10, (len(ids),))) for ids in order]
     seconds = interleaved(
-        {"loop": lambda: per_sample_loop(stream), "tracker": lambda: streamed(stream, 5000)}, 10
+        {"loop": lambda: per_sample_loop(stream), "tracker": lambda: streamed(stream, 5000)}, 30
     )
     label = "tracker over per-sample .item() loop"
     outcomes.append(report(label, seconds["tracker"], seconds["loop"], 0.10))
