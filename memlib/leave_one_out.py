@@ -231,7 +231,8 @@ def _converged(kernel: Tensor, residuals: Tensor, decay: float) -> Solve:
         for a in range(1, rows.shape[1]):
             delta += own[:, a] * force[:, a : a + 1]
         # (K + decay I) delta is the force, on the group's own rows.
-        return delta, (-decay * delta).scatter_add_(1, rows, force)
+        rest = -decay * delta if decay else torch.zeros_like(delta)
+        return delta, rest.scatter_add_(1, rows, force)
 
     return solve
 
@@ -336,7 +337,10 @@ def squared_changes(
         cross = cross @ basis
     count = len(residuals) if groups is None else len(groups)
     weights, predictions = kernel.new_empty((2, count), dtype=torch.float64)
-    for numbers, _, delta, pushed in batches:
+    for numbers, rows, delta, pushed in batches:
+        if cross is None and basis is None and descent.decay == 0:
+            # All training samples are fitted: only the group's own predictions move.
+            delta, pushed = delta.gather(1, rows), pushed.gather(1, rows)
         moved = pushed if cross is None else delta @ cross.T
         weights[numbers] = torch.linalg.vecdot(delta, pushed).clamp(min=0.0)
         predictions[numbers] = torch.linalg.vecdot(moved, moved)
